@@ -1,0 +1,1 @@
+"""The laboratory: throwaway guests in QEMU, made from distribution packages, restored from snapshots."""

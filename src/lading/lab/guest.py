@@ -1,0 +1,352 @@
+"""A running guest: started cold or from a snapshot, prepared, rebooted, and asked what became of it."""
+
+import itertools
+import re
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from lading import process
+from lading.errors import LabError
+from lading.lab import channel, machine, qmp, ssh
+from lading.lab.deadline import Deadline
+from lading.lab.image import GuestImage
+from lading.lab.machine import Machine, Wiring
+from lading.lab.workspace import Workspace
+
+RELAY = Path(__file__).with_name("relay.py")
+BOOT_SECONDS = 60
+ANSWER_SECONDS = 6
+# The console is silent for a while in a healthy boot too; longer than this is worth a word to whoever waits.
+QUIET_CONSOLE_SECONDS = 30
+
+
+@dataclass
+class Guest:
+    """One throwaway machine. Its disk, sockets and process are the run's; its logs stay in `folder`."""
+
+    name: str
+    spec: Machine
+    image: GuestImage
+    workspace: Workspace
+    folder: Path
+    images: Mapping[str, Path] = field(default_factory=dict)
+    neighbours: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.disk = self.workspace.tmp / f"{self.name}.qcow2"
+        self._kernel, self._initrd = self.image.kernel, self.image.initrd
+        self._starts = itertools.count(1)
+        self._stack = ExitStack()
+        self._qemu: subprocess.Popen[bytes] | None = None
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.stop()
+
+    @property
+    def emulated(self) -> bool:
+        """Tell whether time limits must be stretched."""
+        return self.spec.accelerator == "tcg"
+
+    @property
+    def pid(self) -> int:
+        """QEMU's process id."""
+        assert self._qemu is not None
+        return self._qemu.pid
+
+    @property
+    def serial(self) -> Path:
+        """The console's log."""
+        return self.folder / "serial.log"
+
+    def deadline(self, seconds: float) -> Deadline:
+        """Return a deadline that fits this guest's speed."""
+        return Deadline.after(seconds, emulated=self.emulated)
+
+    # Starting -----------------------------------------------------------------------------------------------------
+
+    def boot(self, backing: Path, form: str = "raw") -> None:
+        """Start from a disk, wait until ssh runs a command, and prepare the guest."""
+        self._overlay(backing, form)
+        self._cold_start()
+        self._prepare()
+
+    def restore(self, memory: Path, backing: Path) -> None:
+        """Start from a snapshot's memory and disk, and prepare the guest.
+
+        The root channel answers when this returns; ssh does a second later (`wait_for_ssh`).
+        """
+        self._overlay(backing, "qcow2")
+        self._launch(incoming=True)
+        limit = self.deadline(10)
+        qmp.prepare_migration(self.monitor)
+        self.monitor.command("migrate-incoming", {"uri": f"file:{memory}"}, deadline=limit)
+        self.monitor.wait_for_migration(limit)
+        self.monitor.command("cont")
+        self._prepare()
+
+    def reboot(self) -> None:
+        """Reboot with the kernel that the guest has on its own disk now, and prepare it again.
+
+        Raises:
+            LabError: the boot id did not change, or the guest did not come back.
+        """
+        before = self.boot_id()
+        self._take_kernel()
+        self.channel.run("systemctl --no-block reboot", self.deadline(ANSWER_SECONDS))
+        self._wait_for_end(self.deadline(30))
+        self._close()
+        self._cold_start()
+        self._prepare()
+        if self.boot_id() == before:
+            raise LabError(f"'{self.name}' was asked to reboot but its boot id is the same.", hint=self.where())
+
+    def boot_id(self) -> str:
+        """Return the kernel's id of this boot."""
+        return self.channel.run("cat /proc/sys/kernel/random/boot_id", self.deadline(ANSWER_SECONDS)).output.strip()
+
+    def _overlay(self, backing: Path, form: str) -> None:
+        process.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", form, "-b", backing, self.disk])
+
+    def _cold_start(self) -> None:
+        # Cold boots calibrate timers against the processor: two at once can leave one with broken timers for good.
+        with self.workspace.lock("cold-boot"):
+            self._launch()
+            limit = self.deadline(BOOT_SECONDS)
+            self._watch_console(limit)
+            self.wait_for_ssh(limit)
+        self.channel.wait(self.deadline(ANSWER_SECONDS))
+        # "degraded" is a state that a check may look at; here it only matters that the start is over.
+        self.channel.run("systemctl is-system-running --wait", self.deadline(BOOT_SECONDS), check=False)
+
+    def _launch(self, *, incoming: bool = False) -> None:
+        number = next(self._starts)
+        sockets = self.workspace.sockets
+        wiring = Wiring(
+            disk=self.disk,
+            kernel=self._kernel,
+            initrd=self._initrd,
+            monitor=sockets / f"{self.name}-{number}.qmp",
+            channel=sockets / f"{self.name}-{number}.channel",
+            serial=self.serial,
+            proxy=sockets / "proxy",
+            relay=(sys.executable, "-I", "-S", str(RELAY)),
+        )
+        words = machine.argv(self.spec, wiring, incoming=incoming)
+        (self.folder / f"qemu-{number}.argv").write_text(process.paste(words) + "\n")
+        self._qemu = process.spawn(words, log=self.folder / "qemu.log")
+        limit = Deadline.after(20)
+        self.monitor = self._stack.enter_context(qmp.negotiated(self._connect(wiring.monitor, limit), limit))
+        self.channel = channel.Channel(self._stack.enter_context(self._connect(wiring.channel, limit)))
+        control = sockets / f"{self.name}-{number}.ssh"
+        self.ssh = ssh.write_config(self.folder, control, self.image, self.name, self._forwarded_port())
+
+    def _connect(self, path: Path, limit: Deadline) -> socket.socket:
+        """Connect to a socket that QEMU is about to make: for a moment it is not there, then not yet listened to."""
+        while True:
+            connection = socket.socket(socket.AF_UNIX)
+            try:
+                connection.connect(str(path))
+                return connection
+            except (FileNotFoundError, ConnectionRefusedError):
+                connection.close()
+            self._pause(0.005)
+            limit.require(f"QEMU of '{self.name}' made no socket '{path.name}'")
+
+    def _forwarded_port(self) -> int:
+        # QEMU chose the port itself (host port 0), so no other program can have taken it.
+        table = self.monitor.command("human-monitor-command", {"command-line": "info usernet"})
+        found = re.search(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)", table)
+        if found is None:
+            raise LabError(f"QEMU forwards no ssh port of '{self.name}':\n{table}")
+        return int(found[1])
+
+    def _pause(self, seconds: float) -> None:
+        """Wait a moment; if QEMU ends meanwhile, that is the news."""
+        assert self._qemu is not None
+        try:
+            self._qemu.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return
+        raise self.lost("ended")
+
+    def _watch_console(self, limit: Deadline) -> None:
+        """Wait for the first console line, so that a guest that dies at once is noticed at once."""
+        while not (self.serial.exists() and self.serial.stat().st_size):
+            self._pause(0.1)
+            limit.require(f"'{self.name}' printed nothing on its console")
+
+    def wait_for_ssh(self, limit: Deadline | None = None) -> None:
+        """Wait until a command has run through a new ssh connection.
+
+        Raises:
+            LabError: the guest was lost, or did not get there in time; with the console's last lines.
+        """
+        limit = limit or self.deadline(BOOT_SECONDS)
+        told, size = time.monotonic(), 0
+        while not self.ssh.answers(limit):
+            self._pause(0.2)
+            if limit.passed():
+                raise self.lost("does not answer ssh")
+            if (now := self.serial.stat().st_size) != size:
+                told, size = time.monotonic(), now
+            elif time.monotonic() - told > QUIET_CONSOLE_SECONDS:
+                self.workspace.narrator.say(f"'{self.name}' is silent; its last console line: {self.console_tail(1)}")
+                told = time.monotonic()
+
+    # Preparing ----------------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        """Give the guest what a snapshot can't hold: the time, its own random numbers, names, and its image disks."""
+        self._plug_images()
+        limit = self.deadline(ANSWER_SECONDS)
+        self.channel.wait(limit, every=0.5)
+        # The time is taken after the guest answered: taken before, it would be late by the time the answer took.
+        self.channel.run(self._preparation(), limit)
+
+    def _preparation(self) -> str:
+        mac = "52:54:00:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))
+        names = "\n".join(f"{address} {name}" for name, address in self.neighbours.items())
+        mounts = "\n".join(
+            f"udevadm wait --timeout=60 /dev/disk/by-id/virtio-{_serial_number(name)}\n"
+            f"mkdir -p /srv/images/{name}\n"
+            f"mount -o ro,noload /dev/disk/by-id/virtio-{_serial_number(name)} /srv/images/{name}"
+            for name in self.images
+        )
+        # The pool is credited and told to reseed (random(4): RNDADDENTROPY 0x40085203, RNDRESEEDCRNG 0x5207): bytes
+        # merely written to it would not show in the generator's output before its next own reseed.
+        return f"""set -e
+date -s @{time.time():.3f} > /dev/null
+perl -e 'open F, ">", "/dev/urandom" or die; my $b = pack("H*", "{secrets.token_hex(64)}");
+  ioctl(F, 0x40085203, pack("ii", 8 * length $b, length $b) . $b) or die; ioctl(F, 0x5207, 0) or die'
+hostname {self.name}
+echo {self.name} > /etc/hostname
+echo {uuid.uuid4().hex} > /etc/machine-id
+cat > /etc/hosts <<'END'
+127.0.0.1 localhost
+127.0.1.1 {self.name}
+::1 localhost
+{names}
+END
+ip link set dev eth0 address {mac}
+# QEMU's network still knows the address that the snapshot had: any packet out makes the kernel ask, and so tell the new.
+echo > /dev/udp/10.0.2.2/9
+{mounts}
+"""
+
+    def _plug_images(self) -> None:
+        for number, (name, path) in enumerate(self.images.items()):
+            backend = {"driver": "raw", "node-name": f"image{number}", "read-only": True,
+                       "file": {"driver": "file", "filename": str(path)}}  # fmt: skip
+            self.monitor.command("blockdev-add", backend)
+            device = {"driver": "virtio-blk-pci", "drive": f"image{number}", "bus": f"port{number}",
+                      "serial": _serial_number(name), "id": f"imagedev{number}"}  # fmt: skip
+            self.monitor.command("device_add", device)
+
+    def _take_kernel(self) -> None:
+        """Fetch the newest kernel of the guest's own disk, unless it is the one it was booted with."""
+        listing = self.channel.run(
+            "k=$(ls -v /boot/vmlinuz-* | tail -n 1); i=/boot/initrd.img-${k#/boot/vmlinuz-}; sha256sum $k $i",
+            self.deadline(30),
+        ).output.split()
+        for path, attribute in ((listing[1], "_kernel"), (listing[3], "_initrd")):
+            digest = listing[listing.index(path) - 1]
+            if process.run(["sha256sum", getattr(self, attribute)]).stdout.split()[0] == digest:
+                continue
+            target = self.workspace.tmp / f"{self.name}{attribute}"
+            process.run(["scp", "-q", "-F", str(self.ssh.config), f"{self.name}:{path}", str(target)], timeout=600)
+            setattr(self, attribute, target)
+
+    # Ending, and what became of it ----------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Pull the plug. The disk goes with the run."""
+        if self._qemu is not None:
+            self._qemu.kill()
+            self._qemu.wait()
+        self._close()
+
+    def freeze(self, memory: Path) -> None:
+        """Write the guest's memory to a file and end QEMU; the disk holds then what the memory expects."""
+        self.monitor.command("stop")
+        qmp.prepare_migration(self.monitor)
+        limit = self.deadline(30)
+        self.monitor.command("migrate", {"uri": f"file:{memory}"}, deadline=limit)
+        self.monitor.wait_for_migration(limit)
+        self.monitor.command("quit")
+        self._wait_for_end(limit)
+        self._close()
+
+    def _wait_for_end(self, limit: Deadline) -> None:
+        assert self._qemu is not None
+        try:
+            self._qemu.wait(timeout=limit.left())
+        except subprocess.TimeoutExpired:
+            raise self.lost("does not shut down") from None
+
+    def _close(self) -> None:
+        self._stack.close()
+
+    def console_tail(self, lines: int = 12) -> str:
+        """Return the console's last lines, without control characters."""
+        if not self.serial.exists():
+            return "(nothing on the console)"
+        text = self.serial.read_bytes()[-8000:].decode(errors="replace")
+        clean = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|[^\n\x20-\x7e]", "", text)
+        return "\n".join(clean.strip().splitlines()[-lines:]) or "(nothing on the console)"
+
+    def where(self) -> str:
+        """Return where to look: the console's last lines and the folder with all logs."""
+        return f"The console's last lines:\n{self.console_tail()}\nLogs: {self.folder}"
+
+    def lost(self, what: str) -> LabError:
+        """Return the error that says what became of the guest: a panic, a full disk here, or what QEMU told."""
+        cause = what
+        if "Kernel panic" in self.console_tail(60):
+            cause = "had a kernel panic"
+        elif self.out_of_space():
+            cause = "stopped because this machine's disk is full"
+        elif self._qemu is not None and self._qemu.poll() not in (None, 0):
+            told = (self.folder / "qemu.log").read_text(errors="replace").strip().splitlines()
+            cause = f"ended: QEMU exited with {self._qemu.returncode}{': ' + told[-1] if told else ''}"
+        return LabError(f"The guest '{self.name}' {cause}.", hint=self.where())
+
+    def out_of_space(self) -> bool:
+        """Tell whether QEMU stopped the guest because a write failed on this machine's side."""
+        try:
+            events = self.monitor.poll()
+        except (AttributeError, OSError):  # no monitor yet, or none any more
+            return False
+        return any(event["event"] == "BLOCK_IO_ERROR" for event in events)
+
+    def require_health(self) -> None:
+        """Tell a lost guest from a failed path.
+
+        Raises:
+            LabError: QEMU is gone, the guest hangs, or a disk is full: nothing can be said about the path.
+        """
+        if self._qemu is None or self._qemu.poll() is not None or self.out_of_space():
+            raise self.lost("is gone")
+        try:
+            answer = self.channel.run("df --output=avail -k / | tail -n 1", self.deadline(ANSWER_SECONDS))
+        except LabError:
+            raise self.lost("hangs: its root channel does not answer") from None
+        if int(answer.output) < 1024:
+            raise LabError(f"The disk of the guest '{self.name}' is full.", hint=self.where())
+
+
+def _serial_number(name: str) -> str:
+    """Return a disk's serial number for an image's name; virtio keeps 20 bytes of it."""
+    return f"lading-{name}"[:20]

@@ -1,0 +1,91 @@
+"""The laboratory as its users see it: ask for a guest of a platform, get one that is ready."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lading.errors import LabError
+from lading.lab import machine, proxy, snapshot
+from lading.lab.accel import Verdict, find_accelerator
+from lading.lab.guest import Guest
+from lading.lab.image import GuestImage, find_guest_image
+from lading.lab.machine import Machine
+from lading.lab.mirror import Mirror, find_mirror
+from lading.lab.proxy import Traffic
+from lading.lab.workspace import Workspace
+from lading.recipe.platforms import Platform
+
+Asked = Literal["auto", "kvm", "tcg"]
+
+
+@dataclass
+class Lab:
+    """An open laboratory: the proxy runs, and guests can be had."""
+
+    workspace: Workspace
+    mirror: Mirror
+    traffic: Traffic
+    asked: Asked
+
+    def image(self, name: str, platform: Platform) -> GuestImage:
+        """Return the platform's image, built if need be."""
+        return find_guest_image(self.workspace, name, platform, self.mirror)
+
+    def accelerator(self, image: GuestImage) -> Verdict:
+        """Return which accelerator guests of that image run under here, and why."""
+        return find_accelerator(self.workspace, image, self.asked)
+
+    @contextmanager
+    def guest(
+        self,
+        name: str,
+        image: GuestImage,
+        folder: Path,
+        *,
+        memory: int = 1024,
+        cpus: int = 1,
+        images: Mapping[str, Path] | None = None,
+    ) -> Iterator[Guest]:
+        """Yield a guest on which a command has run through ssh, restored from a snapshot wherever possible."""
+        spec = machine.describe(image, self.accelerator(image).accelerator, memory=memory, cpus=cpus)
+        found = self.snapshot(spec, image, folder)
+        with Guest(name, spec, image, self.workspace, folder, images or {}) as guest:
+            guest.restore(found.memory, found.disk)
+            guest.wait_for_ssh(guest.deadline(6))
+            yield guest
+
+    def snapshot(self, spec: Machine, image: GuestImage, folder: Path) -> snapshot.Snapshot:
+        """Return the machine's snapshot; if there is none, boot the machine once and take it."""
+        with self.workspace.lock(f"snapshot-{spec.key}"):
+            found = snapshot.find(spec, self.workspace)
+            if found is not None:
+                return found
+            with (
+                self.workspace.narrator.step(f"Booting '{image.key}' once, for a snapshot"),
+                Guest("first-boot", spec, image, self.workspace, folder / "first-boot") as guest,
+            ):
+                guest.boot(image.disk)
+                return snapshot.take(guest, self.workspace)
+
+    def require_mirror(self) -> None:
+        """Raise if a guest asked for something that the mirror could not deliver because it is down.
+
+        Raises:
+            LabError: the mirror was down; a failure seen since then is no verdict about a path.
+        """
+        if self.traffic.outages:
+            raise LabError(
+                f"The Debian mirror did not answer: {self.traffic.outages[0]}.",
+                hint="Nothing is known about the path. Try again when the mirror of this machine answers.",
+            )
+
+
+@contextmanager
+def opened_lab(workspace: Workspace, asked: Asked = "auto") -> Iterator[Lab]:
+    """Open the laboratory with the mirror that this machine's apt uses."""
+    mirror = find_mirror()
+    socket = workspace.sockets / "proxy"
+    with proxy.serving(socket, workspace.folder("proxy"), workspace.tmp, mirror.upstreams) as traffic:
+        yield Lab(workspace, mirror, traffic, asked)

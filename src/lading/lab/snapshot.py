@@ -1,0 +1,110 @@
+"""Snapshots: a booted guest's memory and disk, from which each proof starts in a second."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from lading.errors import LabError
+from lading.lab import machine
+from lading.lab.guest import Guest
+from lading.lab.machine import Machine
+from lading.lab.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A finished snapshot in the cache; its files never change."""
+
+    folder: Path
+
+    @property
+    def memory(self) -> Path:
+        return self.folder / "memory"
+
+    @property
+    def disk(self) -> Path:
+        return self.folder / "disk.qcow2"
+
+
+def take(guest: Guest, workspace: Workspace) -> Snapshot:
+    """Freeze a booted guest into a snapshot; the guest is over then.
+
+    The snapshot arrives in the cache whole or not at all.
+    """
+    made = workspace.tmp / f"snapshot-{guest.spec.key}"
+    made.mkdir()
+    # A saved seed would be the same in every clone.
+    guest.channel.run("rm -f /var/lib/systemd/random-seed; sync", guest.deadline(6))
+    guest.freeze(made / "memory")
+    guest.disk.rename(made / "disk.qcow2")
+    (made / "machine.json").write_text(machine.canonical(guest.spec))
+    digests = {name: file_digest(made / name) for name in ("memory", "disk.qcow2")}
+    (made / "digests.json").write_text(json.dumps(digests))
+    for name in digests:
+        (made / name).chmod(0o400)
+    return Snapshot(workspace.arrive(made, workspace.folder("snapshots") / guest.spec.key))
+
+
+def find(spec: Machine, workspace: Workspace) -> Snapshot | None:
+    """Return the snapshot for exactly this machine, or None after saying why there is none.
+
+    Raises:
+        LabError: never for a damaged snapshot: that is said, and counts as none.
+    """
+    folder = workspace.folder("snapshots") / spec.key
+    if not (folder / "digests.json").exists():
+        workspace.narrator.say(_why_none(spec, workspace))
+        return None
+    digests = json.loads((folder / "digests.json").read_text())
+    damaged = [name for name, digest in digests.items() if file_digest(folder / name) != digest]
+    if damaged:
+        workspace.narrator.say(f"Cold boot: the snapshot's '{damaged[0]}' is damaged; it is made again.")
+        return None
+    return Snapshot(folder)
+
+
+def _why_none(spec: Machine, workspace: Workspace) -> str:
+    """Compare with the newest other snapshot, so that the user learns what changed."""
+    described = sorted(
+        workspace.folder("snapshots").glob("*/machine.json"), key=lambda path: path.stat().st_mtime, reverse=True
+    )
+    kin = [json.loads(path.read_text()) for path in described]
+    platform = spec.image.partition("-")[0]
+    kin = [known for known in kin if str(known.get("image", "")).partition("-")[0] == platform]
+    if not kin:
+        return f"Cold boot: there is no snapshot of '{platform}' yet."
+    nearest = min((spec.differences(known) for known in kin), key=len)
+    return f"Cold boot: the machine changed since the last snapshot: {'; '.join(nearest)}."
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's data and where it lies; holes, most of a memory file, are not read.
+
+    A missing file has the digest of nothing.
+    """
+    sha = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            end = os.fstat(file.fileno()).st_size
+            sha.update(str(end).encode())
+            position = 0
+            while position < end:
+                try:
+                    start = os.lseek(file.fileno(), position, os.SEEK_DATA)
+                except OSError:  # no data after this position
+                    break
+                position = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+                sha.update(f"{start}-{position}".encode())
+                file.seek(start)
+                left = position - start
+                while left:
+                    chunk = file.read(min(left, 1 << 20))
+                    sha.update(chunk)
+                    left -= len(chunk)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise LabError(f"'{path}' can't be read: {error}.") from error
+    return sha.hexdigest()
