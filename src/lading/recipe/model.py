@@ -1,0 +1,161 @@
+"""A recipe's keys. What they mean together (files that exist, names that match) is checked by `lading.recipe.load`."""
+
+from datetime import date
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
+
+from lading.recipe.durations import PATTERN as DURATION
+from lading.recipe.durations import parse_duration
+from lading.recipe.names import SLUG
+
+Kind = Literal["compute", "images", "services", "operations"]
+Advice = Literal["recommended", "alternative", "special-case", "not-advised", "historic"]
+Audience = Literal["site-admin", "experiment", "image-author", "user"]
+Stage = Literal["red", "apply", "green", "again", "sabotage", "reboot", "undo", "agree"]
+
+STAGES: tuple[Stage, ...] = get_args(Stage)
+"""The stages of a route, in the order in which they run."""
+
+
+def _seconds(value: object) -> float:
+    return parse_duration(str(value))  # a bare number is no duration: it doesn't say of what
+
+
+def _distinct(values: list[str]) -> list[str]:
+    if twice := sorted({value for value in values if values.count(value) > 1}):
+        raise ValueError(f"'{twice[0]}' is here twice")
+    return values
+
+
+Text = Annotated[str, Field(min_length=1, pattern=r"^\S(.*\S)?\s*$")]
+Slug = Annotated[str, Field(pattern=SLUG)]
+Name = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")]
+HostName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[MG]$")]
+Package = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.:-]*([/=][A-Za-z0-9.+:~-]+)?$")]
+CheckName = Annotated[str, Field(pattern=r"^test_\w+\.py::\w+(::\w+)?(\[.+\])?$")]
+Duration = Annotated[float, BeforeValidator(_seconds), WithJsonSchema({"type": "string", "pattern": DURATION})]
+Distinct = AfterValidator(_distinct)
+
+
+class Model(BaseModel):
+    """What all parts of a recipe share: an unknown key is an error, and `yes` is not a number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Host(Model):
+    """One guest of the lab."""
+
+    groups: Annotated[list[Name], Field(min_length=1), Distinct] = Field(description="Inventory groups.")
+    memory: Memory = Field(default="1G", description="Memory, as '512M' or '2G'.")
+    cpus: int = Field(default=1, ge=1, le=16, description="Virtual CPUs.")
+
+    @property
+    def memory_mib(self) -> int:
+        """The memory in MiB."""
+        return int(self.memory[:-1]) * (1024 if self.memory.endswith("G") else 1)
+
+
+class PlatformUse(Model):
+    """A platform that the path is meant for."""
+
+    not_verified: Text | None = Field(default=None, description="Why it has never been proven there, if it can't be.")
+
+
+class Variable(Model):
+    """A variable of the path's roles that a site may set."""
+
+    default: Any = Field(description="What the role takes when a site sets nothing.")
+    lab: Any = Field(default=None, description="What the lab sets instead.")
+    help: Text = Field(description="What it does, in one sentence.")
+
+    @property
+    def in_lab(self) -> Any:
+        """What is in force in the lab; a `lab: null` counts as said."""
+        return self.lab if "lab" in self.model_fields_set else self.default
+
+
+class TestImage(Model):
+    """A root tree of Debian packages that checks run containers from."""
+
+    __test__ = False
+
+    suite: Slug
+    packages: Annotated[list[Package], Distinct]
+    form: Literal["dir", "sif"]
+    variant: Literal["custom", "extract", "essential", "apt", "minbase", "standard"] = Field(
+        default="custom", description="What the tree holds beside the packages, in mmdebstrap's words."
+    )
+    setup: list[Annotated[str, Field(min_length=1)]] = Field(
+        default=[], description="Shell lines run as root in the tree when it is built."
+    )
+
+
+class TrueBefore(Model):
+    """A check that holds on the untouched host."""
+
+    check: CheckName
+    because: Text
+
+
+class Difference(Model):
+    """Something that `undo` or `agree` may leave different."""
+
+    stage: Literal["undo", "agree"]
+    item: Text
+    because: Text
+
+
+class Sabotage(Model):
+    """A fault, made from the green state, and the checks that each must notice it."""
+
+    run: Text = Field(description="One shell line, run as root.")
+    red: Annotated[list[CheckName], Field(min_length=1), Distinct]
+
+
+class Source(Model):
+    """Where a fact comes from."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+
+    url: Annotated[str, Field(pattern=r"^https?://\S+$")]
+    read: date = Field(description="The day on which it was read.")
+    purpose: Text = Field(alias="for", description="What it was read for.")
+
+
+class Recipe(Model):
+    """A deployment path: what it is, where it can be proven, and what proves it."""
+
+    title: Text
+    summary: Text = Field(description="One sentence.")
+    kind: Kind
+    advice: Advice
+    advice_because: Text = Field(description="Whom the advice is for, and why.")
+    audience: Annotated[list[Audience], Field(min_length=1), Distinct]
+    answers: Annotated[list[str], Distinct] = Field(default=[], description="Ids of data/requirements.yml.")
+    builds_on: Annotated[list[Slug], Distinct] = Field(
+        default=[], description="Paths whose end state this one starts from."
+    )
+    conflicts_with: Annotated[list[Slug], Distinct] = Field(
+        default=[], description="Paths that a host can't have besides."
+    )
+    hosts: dict[HostName, Host] = Field(min_length=1)
+    platforms: dict[str, PlatformUse] = Field(min_length=1)
+    variables: dict[Name, Variable] = {}
+    images: dict[Slug, TestImage] = {}
+    true_before: list[TrueBefore] = []
+    starts: Annotated[list[Slug], Field(min_length=1), Distinct] = ["clean"]
+    drain: bool = Field(default=False, description="Whether running jobs do not survive apply or undo.")
+    differences: list[Difference] = []
+    sabotage: list[Sabotage] = []
+    timeouts: dict[Stage, Duration] = Field(default={}, description="Deadlines of stages, as '6m'; seconds once read.")
+    sources: list[Source] = []
