@@ -1,0 +1,231 @@
+#!/usr/bin/python
+"""Ansible module: write files and kernel settings in one go and remember what was there."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.host_record import (  # type: ignore[import-not-found]
+    Record,
+    digest,
+    file_diff,
+    read_file,
+    read_record,
+    remove_record,
+    write_record,
+)
+
+DOCUMENTATION = r"""
+module: recorded_settings
+short_description: Write files and kernel settings in one go and remember what was there
+description:
+  - One call for many files and settings, because a task is what costs time on a large farm or a slow host.
+  - The first change of a file or a setting stores in the record what the host had; O(state=absent) puts exactly that back and removes the record.
+  - What somebody else has changed since is left alone by O(state=absent), with a warning.
+options:
+  record:
+    description: The JSON file on the host that remembers.
+    type: path
+    required: true
+  files:
+    description: Path to content of the files wanted, all of them owned by root with mode 0644.
+    type: dict
+    default: {}
+  sysctls:
+    description: Key to value of the kernel settings wanted now. To make them survive a reboot is a file's job.
+    type: dict
+    default: {}
+  state:
+    description: V(present) writes, V(absent) undoes all that the record knows.
+    type: str
+    choices: [present, absent]
+    default: present
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+author: [lading]
+"""
+
+EXAMPLES = r"""
+- name: Switch network namespaces off
+  recorded_settings:
+    record: /var/lib/lading/worker_namespaces.json
+    files: {/etc/sysctl.d/90-max_net_namespaces.conf: "user.max_net_namespaces = 0\n"}
+    sysctls: {user.max_net_namespaces: 0}
+"""
+
+RETURN = r"""
+changed_files:
+  description: Files written, restored or removed.
+  returned: always
+  type: list
+"""
+
+
+def sysctl_path(key: str) -> str:
+    """Return the file below /proc/sys of a key in sysctl's notation."""
+    return "/proc/sys/" + key.replace(".", "/")
+
+
+def read_sysctl(key: str) -> str:
+    """Return a setting's value, its white space normalised."""
+    with open(sysctl_path(key), encoding="utf-8") as handle:
+        return " ".join(handle.read().split())
+
+
+class Settings:
+    """One run of the module: what it would change, what it changes, what it tells."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        """Read the record."""
+        self.module = module
+        self.path: str = module.params["record"]
+        self.record: Record = read_record(self.path)
+        self.diffs: list[dict[str, str]] = []
+        self.changed_files: list[str] = []
+
+    def finish(self) -> None:
+        """Tell Ansible what changed."""
+        self.module.exit_json(changed=bool(self.diffs), diff=self.diffs, changed_files=self.changed_files)
+
+    # -- present ---------------------------------------------------------------------------------------------------
+
+    def apply(self, files: dict[str, str], sysctls: dict[str, str]) -> None:
+        """Make files and settings as wanted."""
+        outdated = {path: text for path, text in files.items() if self.remember_file(path, text)}
+        wrong = {key: value for key, value in sysctls.items() if self.remember_sysctl(key, value)}
+        if self.module.check_mode or not self.diffs:
+            return
+        # The record goes first: killed between here and the end, undo still knows what the host had.
+        write_record(self.path, self.record)
+        for path, text in outdated.items():
+            self.write_file(path, text, {"mode": "0644", "uid": 0, "gid": 0})
+        for key, value in wrong.items():
+            self.write_sysctl(key, value)
+
+    def remember_file(self, path: str, wanted: str) -> bool:
+        """Record a file's former state; False when it already is as wanted."""
+        if os.path.islink(path):
+            self.module.fail_json(
+                msg=f"'{path}' is a symbolic link. Replace it by a plain file or remove it, then try again."
+            )
+        former = read_file(path)
+        if former and former["content"] == wanted and former["mode"] == "0644":
+            return False
+        known = self.record.setdefault("files", {}).setdefault(path, {"former": former})
+        known["written"] = digest(wanted)
+        self.remember_folder(os.path.dirname(path))
+        self.diffs.append(file_diff(path, former and former["content"], wanted))
+        self.changed_files.append(path)
+        return True
+
+    def remember_folder(self, folder: str) -> None:
+        """Record the folders that writing a file will make, outermost first."""
+        made: list[str] = self.record.setdefault("folders", [])
+        missing: list[str] = []
+        while not os.path.isdir(folder):
+            missing.insert(0, folder)
+            folder = os.path.dirname(folder)
+        made.extend(entry for entry in missing if entry not in made)
+
+    def remember_sysctl(self, key: str, wanted: str) -> bool:
+        """Record a setting's former value; False when it already is as wanted."""
+        if not os.path.exists(sysctl_path(key)):
+            self.module.fail_json(msg=f"This kernel has no setting '{key}', so it cannot be set to '{wanted}'.")
+        former = read_sysctl(key)
+        if former == wanted:
+            return False
+        known = self.record.setdefault("sysctls", {}).setdefault(key, {"former": former})
+        known["written"] = wanted
+        self.diffs.append(file_diff(key, former + "\n", wanted + "\n"))
+        return True
+
+    def write_file(self, path: str, content: str, facts: Record) -> None:
+        """Put a file in place at once, with the security context of its place."""
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=self.module.tmpdir)
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as handle:
+            handle.write(content)
+        os.chmod(temporary, int(facts["mode"], 8))
+        self.module.atomic_move(temporary, path)
+        os.chown(path, facts["uid"], facts["gid"])
+        os.chmod(path, int(facts["mode"], 8))
+
+    def write_sysctl(self, key: str, value: str) -> None:
+        """Set a kernel setting of the running system."""
+        with open(sysctl_path(key), "w", encoding="utf-8") as handle:
+            handle.write(value)
+
+    # -- absent ----------------------------------------------------------------------------------------------------
+
+    def undo(self) -> None:
+        """Put back what the record knows, then forget it."""
+        for key, known in self.record.get("sysctls", {}).items():
+            self.restore_sysctl(key, known)
+        for path, known in self.record.get("files", {}).items():
+            self.restore_file(path, known)
+        if self.record:
+            self.diffs.append(file_diff(self.path, "what the host had before\n", None))
+        if self.module.check_mode:
+            return
+        for folder in reversed(self.record.get("folders", [])):
+            if os.path.isdir(folder) and not os.listdir(folder):
+                os.rmdir(folder)
+        if self.record:
+            remove_record(self.path)
+
+    def restore_sysctl(self, key: str, known: Record) -> None:
+        """Give a setting its former value, unless somebody has set another one since."""
+        current = read_sysctl(key) if os.path.exists(sysctl_path(key)) else known["former"]
+        if current == known["former"]:
+            return
+        if current != known["written"]:
+            self.module.warn(f"'{key}' is '{current}', which this role did not set; it stays.")
+            return
+        self.diffs.append(file_diff(key, current + "\n", known["former"] + "\n"))
+        if not self.module.check_mode:
+            self.write_sysctl(key, known["former"])
+
+    def restore_file(self, path: str, known: Record) -> None:
+        """Give a file its former content or remove it, unless somebody has edited it since."""
+        current, former = read_file(path), known["former"]
+        if current is None or current == former:
+            return
+        if digest(current["content"]) != known["written"]:
+            self.module.warn(f"'{path}' was edited after this role wrote it; it stays.")
+            return
+        self.diffs.append(file_diff(path, current["content"], former and former["content"]))
+        self.changed_files.append(path)
+        if self.module.check_mode:
+            return
+        if former:
+            self.write_file(path, former["content"], former)
+        else:
+            os.unlink(path)
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "record": {"type": "path", "required": True},
+            "files": {"type": "dict", "default": {}},
+            "sysctls": {"type": "dict", "default": {}},
+            "state": {"choices": ["present", "absent"], "default": "present"},
+        },
+        supports_check_mode=True,
+    )
+    settings = Settings(module)
+    if module.params["state"] == "present":
+        settings.apply(module.params["files"], {key: str(value) for key, value in module.params["sysctls"].items()})
+    else:
+        settings.undo()
+    settings.finish()
+
+
+if __name__ == "__main__":
+    main()

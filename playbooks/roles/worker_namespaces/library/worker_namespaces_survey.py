@@ -1,0 +1,324 @@
+#!/usr/bin/python
+"""Ansible module: what switching network namespaces off would break on this host. It reads and changes nothing."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import json
+import os
+import re
+from collections.abc import Iterable
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: worker_namespaces_survey
+short_description: What switching network namespaces off would break on this host
+description:
+  - Asks systemd, /proc and the usual places of container engines, in one call. Changes nothing.
+options:
+  file:
+    description: The sysctl file of the role.
+    type: path
+    required: true
+  drop_in:
+    description: File name of the role's drop-ins.
+    type: str
+    required: true
+  record:
+    description: The role's record on the host.
+    type: path
+    required: true
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+author: [lading]
+"""
+
+EXAMPLES = r"""
+- name: Ask the host what would break
+  worker_namespaces_survey:
+    file: /etc/sysctl.d/90-max_net_namespaces.conf
+    drop_in: 90-lading-network.conf
+    record: /var/lib/lading/worker_namespaces.json
+  register: worker_namespaces_survey
+"""
+
+RETURN = r"""
+units:
+  description: Units that want a network namespace of their own, by the name of their file.
+  returned: always
+  type: list
+drop_ins:
+  description: Path to content of the drop-ins that are missing.
+  returned: always
+  type: dict
+stubborn:
+  description: Units that want a network namespace although the role's drop-in is loaded; a later drop-in sets it.
+  returned: always
+  type: list
+in_use:
+  description: What is in use and would break, by kind (network-namespaces, docker, podman, libvirt, kubelet, lxc).
+  returned: always
+  type: dict
+sysctls:
+  description: The kernel settings this host needs.
+  returned: always
+  type: dict
+conflicts:
+  description: Lines of other sysctl files that would win over the role's file.
+  returned: always
+  type: list
+in_force:
+  description: Whether network namespaces are off already, now and after a reboot.
+  returned: always
+  type: bool
+"""
+
+UNIT_FOLDERS = (
+    "/etc/systemd/system.control",
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/run/systemd/generator.early",
+    "/run/systemd/generator",
+    "/run/systemd/generator.late",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
+SECTIONS = {"service": "Service", "socket": "Socket", "mount": "Mount", "swap": "Swap"}
+SYSCTL_FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
+ENGINES = {
+    "docker": ("docker.service", "docker.socket", "containerd.service"),
+    "libvirt": ("libvirtd.service", "libvirtd.socket", "virtqemud.service", "virtqemud.socket", "virtlxcd.socket"),
+    "kubelet": ("kubelet.service", "crio.service", "k3s.service", "k3s-agent.service", "rke2-agent.service"),
+    "lxc": ("lxc-net.service", "incus.service", "incus.socket", "lxd.service"),
+}
+ENGINE_OF_PROCESS = {
+    "dockerd": "docker", "containerd": "docker", "conmon": "podman", "libvirtd": "libvirt", "virtqemud": "libvirt",
+    "virtlxcd": "libvirt", "kubelet": "kubelet", "crio": "kubelet", "k3s-server": "kubelet", "lxc-start": "lxc",
+}  # fmt: skip
+PODMAN_FILES = (
+    "/etc/containers/networks/*.json",
+    "/etc/containers/systemd/*.*",
+    "/usr/share/containers/systemd/*.*",
+    "/var/lib/containers/storage/overlay-containers/*/userdata",
+)
+# The keys that have to be other than zero for user namespaces, and what they are set to where they are not.
+USER_NAMESPACE_KEYS = {"user.max_user_namespaces": "15000", "kernel.unprivileged_userns_clone": "1"}
+# A template has no state of its own: systemd is asked about an instance that nobody has.
+INSTANCE = "lading"
+
+
+def askable(name: str) -> str:
+    """Return the name to ask systemd about: a template becomes an instance.
+
+    >>> askable("getty@.service"), askable("cron.service")
+    ('getty@lading.service', 'cron.service')
+    """
+    return name.replace("@.", f"@{INSTANCE}.")
+
+
+def drop_in_name(unit: str) -> str:
+    """Return the unit whose drop-in folder is meant: an instance's is its template's.
+
+    >>> drop_in_name("postfix@lading.service"), drop_in_name("fstrim.service")
+    ('postfix@.service', 'fstrim.service')
+    """
+    return unit.replace(f"@{INSTANCE}.", "@.")
+
+
+def units_on_disk(folders: Iterable[str] = UNIT_FOLDERS) -> list[str]:
+    """Return the units that can have a network namespace, aliases too, by file name."""
+    found = {name for folder in folders if os.path.isdir(folder) for name in os.listdir(folder)}
+    return sorted(name for name in found if name.rpartition(".")[2] in SECTIONS and "." in name)
+
+
+def parse_show(text: str) -> list[dict[str, str]]:
+    """Return the blocks of `systemctl show` as dictionaries."""
+    blocks = (block.splitlines() for block in text.split("\n\n"))
+    return [dict(line.split("=", 1) for line in block if "=" in line) for block in blocks if block]
+
+
+def private_units(blocks: list[dict[str, str]]) -> dict[str, str]:
+    """Return the units with a network namespace of their own, with the drop-ins that systemd has loaded for each."""
+    wanted = [b for b in blocks if b.get("PrivateNetwork") == "yes" and b.get("LoadState") == "loaded"]
+    return {drop_in_name(block["Id"]): block.get("DropInPaths", "") for block in wanted}
+
+
+def drop_in_content(unit: str) -> str:
+    """Return what the drop-in of a unit holds.
+
+    >>> print(drop_in_content("fstrim.service").splitlines()[-1])
+    PrivateNetwork=no
+    """
+    section = SECTIONS[unit.rpartition(".")[2]]
+    reason = "# With user.max_net_namespaces = 0 this unit could not start in a network namespace of its own."
+    return f"{reason}\n[{section}]\nPrivateNetwork=no\n"
+
+
+def parse_sysctl(text: str) -> list[tuple[int, str, str]]:
+    """Return line number, key pattern and value of each setting, in systemd's reading of a sysctl file.
+
+    >>> parse_sysctl("# x\\n-user/max_net_namespaces = 5\\n")
+    [(2, 'user.max_net_namespaces', '5')]
+    """
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        key, equals, value = line.strip().partition("=")
+        if equals and key[0] not in "#;":
+            found.append((number, key.strip().lstrip("-").replace("/", "."), value.strip()))
+    return found
+
+
+def wrong_value(key: str, value: str) -> bool:
+    """Say whether a value defeats what the role is for."""
+    return value != "0" if key == "user.max_net_namespaces" else value == "0"
+
+
+def conflicts(own: str, texts: dict[str, str]) -> list[str]:
+    """Return the lines that come after the role's file and undo it, as `file:line: text`."""
+    found = []
+    for path, text in texts.items():
+        # /etc/sysctl.conf is read last by procps and, where it is linked as 99-sysctl.conf, by systemd.
+        later = os.path.basename(path) > os.path.basename(own) or path == "/etc/sysctl.conf"
+        for number, pattern, value in parse_sysctl(text) if later else []:
+            keys = [k for k in ("user.max_net_namespaces", *USER_NAMESPACE_KEYS) if fnmatch.fnmatch(k, pattern)]
+            if any(wrong_value(key, value) for key in keys):
+                found.append(f"{path}:{number}: {pattern} = {value}")
+    return found
+
+
+def read(path: str) -> str:
+    """Return a file's text, empty when it cannot be read (a process that ended, a file that is not there)."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as handle:
+            return handle.read()
+    except OSError:
+        return ""
+
+
+def sysctl_texts() -> dict[str, str]:
+    """Return the sysctl files in force: of two with one name the first folder's counts."""
+    by_name: dict[str, str] = {}
+    for folder in SYSCTL_FOLDERS:
+        for path in sorted(glob.glob(folder + "/*.conf")):
+            by_name.setdefault(os.path.basename(path), path)
+    return {path: read(path) for path in [*by_name.values(), "/etc/sysctl.conf"]}
+
+
+def unit_of(cgroups: str) -> str:
+    """Return the unit that a process belongs to, by the name of its file; empty outside units.
+
+    >>> unit_of("0::/system.slice/system-postfix.slice/postfix@a.service")
+    'postfix@.service'
+    """
+    for line in cgroups.splitlines():
+        hierarchy, _, path = line.partition("::") if line.startswith("0::") else line.partition(":name=systemd:")
+        units = [part for part in path.split("/") if part.endswith(".service")]
+        if hierarchy and units:
+            return re.sub(r"@[^.]*\.", "@.", units[0])
+    return ""
+
+
+def namespaces_of_processes(handled: set[str]) -> list[str]:
+    """Return the network namespaces of processes, one line each, but for units that get a drop-in."""
+    host = os.readlink("/proc/1/ns/net")
+    found: dict[str, str] = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            namespace = os.readlink(f"/proc/{pid}/ns/net")
+        except OSError:
+            continue
+        if namespace == host or namespace in found:
+            continue
+        unit = unit_of(read(f"/proc/{pid}/cgroup"))
+        if unit not in handled:
+            where = f", unit '{unit}'" if unit else ""
+            found[namespace] = f"{namespace} of '{read(f'/proc/{pid}/comm').strip()}' (process {pid}{where})"
+    return sorted(found.values())
+
+
+def named_namespaces(mountinfo: str) -> list[str]:
+    """Return the paths at which network namespaces are kept without a process (`ip netns add`)."""
+    rows = (line.split() for line in mountinfo.splitlines())
+    return sorted({row[4] for row in rows if len(row) > 4 and row[3].startswith("net:[")})
+
+
+def engines_in_use(active: set[str]) -> dict[str, list[str]]:
+    """Return the container engines and the like that run, start at boot or keep containers."""
+    signs: dict[str, list[str]] = {}
+    for engine, services in ENGINES.items():
+        for service in services:
+            if service in active:
+                signs.setdefault(engine, []).append(f"{service} is active")
+            elif glob.glob(f"/etc/systemd/system/*.[wr]*s/{service}"):
+                signs.setdefault(engine, []).append(f"{service} starts at boot")
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        name = read(f"/proc/{pid}/comm").strip()
+        if name in ENGINE_OF_PROCESS:
+            signs.setdefault(ENGINE_OF_PROCESS[name], []).append(f"'{name}' runs (process {pid})")
+    for path in sorted(hit for pattern in PODMAN_FILES for hit in glob.glob(pattern)):
+        signs.setdefault("podman", []).append(f"'{path}' exists")
+    return signs
+
+
+def settings(own: dict[str, str], record: set[str]) -> dict[str, str]:
+    """Return the kernel settings this host needs: a key for user namespaces only where it was found to be zero."""
+    wanted = {"user.max_net_namespaces": "0"}
+    for key, value in USER_NAMESPACE_KEYS.items():
+        current = read("/proc/sys/" + key.replace(".", "/")).strip()
+        if current and (current == "0" or key in own or key in record):
+            wanted[key] = value
+    return wanted
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "file": {"type": "path", "required": True},
+            "drop_in": {"type": "str", "required": True},
+            "record": {"type": "path", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    if not os.path.isdir("/run/systemd/system"):
+        module.fail_json(msg="This host is not run by systemd, so its units cannot be asked about network namespaces.")
+    own_file, drop_in = module.params["file"], module.params["drop_in"]
+    record = json.loads(read(module.params["record"]) or "{}")
+
+    command = ["systemctl", "show", "-p", "Id,LoadState,ActiveState,PrivateNetwork,DropInPaths", "--"]
+    # An alias may be listed whose unit is gone: systemctl then ends in 1 and still answers for the others.
+    blocks = parse_show(module.run_command([*command, *map(askable, units_on_disk())])[1])
+    private = private_units(blocks)
+    ours = {p for p in record.get("files", {}) if os.path.basename(p) == drop_in}
+    known = {os.path.basename(os.path.dirname(p))[: -len(".d")] for p in ours}
+    on_disk = {drop_in_name(block["Id"]) for block in blocks if block.get("LoadState") == "loaded" and "Id" in block}
+    units = sorted(set(private) | (known & on_disk))
+    wanted = {f"/etc/systemd/system/{unit}.d/{drop_in}": drop_in_content(unit) for unit in units}
+
+    texts = sysctl_texts()
+    own = {key: value for _, key, value in parse_sysctl(read(own_file))}
+    net_now = read("/proc/sys/user/max_net_namespaces").strip()
+    in_use = engines_in_use({block["Id"] for block in blocks if block.get("ActiveState") == "active"})
+    spaces = namespaces_of_processes(set(units)) + named_namespaces(read("/proc/1/mountinfo"))
+    if spaces:
+        in_use["network-namespaces"] = spaces
+    module.exit_json(
+        changed=False,
+        units=units,
+        drop_ins={path: content for path, content in wanted.items() if read(path) != content},
+        stubborn=sorted(unit for unit, loaded in private.items() if f"/{drop_in}" in loaded),
+        in_use=in_use,
+        sysctls=settings(own, set(record.get("sysctls", {}))),
+        conflicts=conflicts(own_file, {path: text for path, text in texts.items() if path != own_file}),
+        in_force=net_now == "0" and own.get("user.max_net_namespaces") == "0",
+    )
+
+
+if __name__ == "__main__":
+    main()
