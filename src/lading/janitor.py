@@ -45,6 +45,17 @@ def _is_zombie(pid: int) -> bool:
         return True
 
 
+def remove(path: str) -> None:
+    """Remove a file or a folder with all that is in it."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+        if os.path.exists(path):
+            # An image build that was killed leaves files of its user namespace's users; only such a root removes them.
+            subprocess.run(["unshare", "--user", "--map-auto", "--map-root-user", "rm", "-rf", "--", path], check=False)
+    elif os.path.lexists(path):
+        os.unlink(path)
+
+
 def main() -> None:
     """Wait for the engine, then clean up unless it said 'keep'."""
     run_id, *folders = sys.argv[1:]
@@ -52,12 +63,7 @@ def main() -> None:
         return
     kill_marked(run_id)
     for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
-        if os.path.exists(folder):
-            # An image build that was killed leaves files of its user namespace's users; only such a root removes them.
-            subprocess.run(
-                ["unshare", "--user", "--map-auto", "--map-root-user", "rm", "-rf", "--", folder], check=False
-            )
+        remove(folder)
 
 
 if __name__ == "__main__":

@@ -111,7 +111,12 @@ def _sink(log: Path | None) -> Iterator[int]:
 
 
 def _start(
-    words: list[str], cwd: Path | None, env: Mapping[str, str] | None, sink: int, has_input: bool, pass_fds: Sequence[int]
+    words: list[str],
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    sink: int,
+    has_input: bool,
+    pass_fds: Sequence[int],
 ) -> subprocess.Popen[bytes]:
     stdin = subprocess.PIPE if has_input else subprocess.DEVNULL
     try:

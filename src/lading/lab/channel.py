@@ -76,4 +76,3 @@ class Channel:
             self._buffer += chunk
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line.decode(errors="replace").strip()
-

@@ -47,6 +47,7 @@ class Guest:
         self._starts = itertools.count(1)
         self._stack = ExitStack()
         self._qemu: subprocess.Popen[bytes] | None = None
+        self._kept = False
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> Self:
@@ -77,11 +78,11 @@ class Guest:
 
     # Starting -----------------------------------------------------------------------------------------------------
 
-    def boot(self, backing: Path, form: str = "raw") -> None:
-        """Start from a disk, wait until ssh runs a command, and prepare the guest."""
-        self._overlay(backing, form)
-        self._cold_start()
-        self._prepare()
+    def boot(self) -> None:
+        """Start cold from the image's disk, wait until the boot is over, and prepare the guest."""
+        self.make_disk()
+        self.start_cold()
+        self._settle()
 
     def restore(self, memory: Path, backing: Path) -> None:
         """Start from a snapshot's memory and disk, and prepare the guest.
@@ -108,8 +109,8 @@ class Guest:
         self.channel.run("systemctl --no-block reboot", self.deadline(ANSWER_SECONDS))
         self._wait_for_end(self.deadline(30))
         self._close()
-        self._cold_start()
-        self._prepare()
+        self.start_cold()
+        self._settle()
         if self.boot_id() == before:
             raise LabError(f"'{self.name}' was asked to reboot but its boot id is the same.", hint=self.where())
 
@@ -117,19 +118,28 @@ class Guest:
         """Return the kernel's id of this boot."""
         return self.channel.run("cat /proc/sys/kernel/random/boot_id", self.deadline(ANSWER_SECONDS)).output.strip()
 
+    def make_disk(self) -> None:
+        """Give the guest a fresh disk on top of its image's."""
+        self._overlay(self.image.disk, "raw")
+
     def _overlay(self, backing: Path, form: str) -> None:
         process.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", form, "-b", backing, self.disk])
 
-    def _cold_start(self) -> None:
+    def start_cold(self) -> None:
+        """Boot the guest's disk, until a command has run through ssh."""
         # Cold boots calibrate timers against the processor: two at once can leave one with broken timers for good.
         with self.workspace.lock("cold-boot"):
             self._launch()
             limit = self.deadline(BOOT_SECONDS)
             self._watch_console(limit)
             self.wait_for_ssh(limit)
+
+    def _settle(self) -> None:
+        """Wait until the boot is over, and prepare the guest."""
         self.channel.wait(self.deadline(ANSWER_SECONDS))
         # "degraded" is a state that a check may look at; here it only matters that the start is over.
         self.channel.run("systemctl is-system-running --wait", self.deadline(BOOT_SECONDS), check=False)
+        self._prepare()
 
     def _launch(self, *, incoming: bool = False) -> None:
         number = next(self._starts)
@@ -269,11 +279,15 @@ echo > /dev/udp/10.0.2.2/9
             process.run(["scp", "-q", "-F", str(self.ssh.config), f"{self.name}:{path}", str(target)], timeout=600)
             setattr(self, attribute, target)
 
-    # Ending, and what became of it ----------------------------------------------------------------------------------
+    # Ending, and what became of it ------------------------------------------------------------------------------
+
+    def keep(self) -> None:
+        """Leave the guest up when this object is closed: somebody wants to look at it."""
+        self._kept = True
 
     def stop(self) -> None:
         """Pull the plug. The disk goes with the run."""
-        if self._qemu is not None:
+        if self._qemu is not None and not self._kept:
             self._qemu.kill()
             self._qemu.wait()
         self._close()
@@ -303,7 +317,7 @@ echo > /dev/udp/10.0.2.2/9
         """Return the console's last lines, without control characters."""
         if not self.serial.exists():
             return "(nothing on the console)"
-        text = self.serial.read_bytes()[-8000:].decode(errors="replace")
+        text = self.serial.read_bytes()[-20000:].decode(errors="replace")
         clean = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|[^\n\x20-\x7e]", "", text)
         return "\n".join(clean.strip().splitlines()[-lines:]) or "(nothing on the console)"
 
@@ -314,8 +328,9 @@ echo > /dev/udp/10.0.2.2/9
     def lost(self, what: str) -> LabError:
         """Return the error that says what became of the guest: a panic, a full disk here, or what QEMU told."""
         cause = what
-        if "Kernel panic" in self.console_tail(60):
-            cause = "had a kernel panic"
+        panics = [line for line in self.console_tail(200).splitlines() if "Kernel panic" in line]
+        if panics:
+            cause = f"had a kernel panic: '{panics[0].partition('] ')[2] or panics[0]}'"
         elif self.out_of_space():
             cause = "stopped because this machine's disk is full"
         elif self._qemu is not None and self._qemu.poll() not in (None, 0):

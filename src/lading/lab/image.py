@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from lading import process
@@ -23,6 +24,8 @@ from lading.recipe.platforms import Platform
 FILES = Path(__file__).with_name("guest_files")
 DISK_SIZE = "8G"
 BUILD_TIMEOUT = 1200
+# A new image each fortnight: one without the latest updates proves little about what a site installs today.
+IMAGE_DAYS = 14
 # A minimal worker: what systemd, ssh and Ansible need, and polkit since grid nodes have it. No more, so that a path
 # that forgot a dependency is found out.
 PACKAGES = (
@@ -38,6 +41,11 @@ class GuestImage:
 
     key: str
     folder: Path
+
+    @property
+    def identity(self) -> str:
+        """The key with a mark of this very build: a disk that was built again is another disk."""
+        return f"{self.key}-{digest(self.host_key)[:8]}"
 
     @property
     def disk(self) -> Path:
@@ -84,7 +92,8 @@ def find_guest_image(workspace: Workspace, name: str, platform: Platform, mirror
     if platform.image is None or platform.suite is None:
         raise LabError(f"No image of '{name}' can be had here.", hint="'lading list' names the platforms that can.")
     hooks = {path.name: path.read_text() for path in sorted(FILES.iterdir())}
-    key = f"{name}-{digest([platform.model_dump(), PACKAGES, USERS, hooks, DISK_SIZE])}"
+    period = datetime.now(UTC).toordinal() // IMAGE_DAYS
+    key = f"{name}-{digest([platform.model_dump(), PACKAGES, USERS, hooks, DISK_SIZE, period])}"
     final = workspace.folder("images") / key
     with workspace.lock(f"image-{key}"):
         if not (final / "complete").exists():
@@ -155,7 +164,10 @@ def find_test_image(workspace: Workspace, name: str, definition: TestImageDefini
 def _build_test_image(workspace: Workspace, definition: TestImageDefinition, mirror: Mirror, final: Path) -> None:
     made = workspace.tmp / final.name
     made.mkdir()
-    hooks = ["cd \"$1\" && rm -rf var/lib/apt/lists var/cache/apt\n" + "\n".join(definition.setup), (FILES / "disk.sh").read_text()]
+    hooks = [
+        'cd "$1" && rm -rf var/lib/apt/lists var/cache/apt\n' + "\n".join(definition.setup),
+        (FILES / "disk.sh").read_text(),
+    ]
     sources = _sources(definition.suite, mirror)
     _mmdebstrap(
         workspace, made, sources, definition.packages, definition.variant, hooks, {"SIZE": "512M"}, ["disk.raw"]

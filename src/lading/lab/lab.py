@@ -66,7 +66,7 @@ class Lab:
                 self.workspace.narrator.step(f"Booting '{image.key}' once, for a snapshot"),
                 Guest("first-boot", spec, image, self.workspace, folder / "first-boot") as guest,
             ):
-                guest.boot(image.disk)
+                guest.boot()
                 return snapshot.take(guest, self.workspace)
 
     def require_mirror(self) -> None:

@@ -109,7 +109,7 @@ def describe(image: GuestImage, accelerator: Accelerator, *, memory: int = 1024,
     version = qemu_version()
     major, minor = qemu_numbers(version)
     return Machine(
-        image=image.key,
+        image=image.identity,
         accelerator=accelerator,
         qemu=version,
         machine_type=f"pc-q35-{major}.{minor}",
@@ -130,6 +130,14 @@ def argv(machine: Machine, wiring: Wiring, *, incoming: bool = False) -> list[st
     """Return QEMU's command line. The same machine gives the same line, but for what `Wiring` names."""
     # In the command behind guestfwd a comma would end the option; QEMU reads a doubled one as one.
     relay = process.paste([*wiring.relay, str(wiring.proxy)]).replace(",", ",,")
+    network = (
+        f"user,id=outside,restrict=on,hostfwd=tcp:127.0.0.1:0-:22,guestfwd=tcp:{GUEST_ADDRESS}:{GUEST_PORT}-cmd:{relay}"
+    )
+    # no-flush: the disk is thrown away, or synchronised as a whole when a snapshot is taken.
+    disk = (
+        "driver=qcow2,node-name=root,discard=unmap,cache.no-flush=on,"
+        f"file.driver=file,file.cache.no-flush=on,file.filename={_path(wiring.disk)}"
+    )
     ports = [
         word
         for number in range(machine.hotplug_ports)
@@ -140,10 +148,9 @@ def argv(machine: Machine, wiring: Wiring, *, incoming: bool = False) -> list[st
         "-machine", f"{machine.machine_type},accel={machine.accelerator}",
         "-cpu", machine.cpu, "-smp", str(machine.cpus), "-m", f"{machine.memory}M",
         "-kernel", str(wiring.kernel), "-initrd", str(wiring.initrd), "-append", machine.kernel_line,
-        "-blockdev", f"driver=qcow2,node-name=root,discard=unmap,file.driver=file,file.filename={_path(wiring.disk)}",
+        "-blockdev", disk,
         "-device", "virtio-blk-pci,drive=root,id=root",
-        "-netdev", f"user,id=outside,restrict=on,hostfwd=tcp:127.0.0.1:0-:22,"
-                   f"guestfwd=tcp:{GUEST_ADDRESS}:{GUEST_PORT}-cmd:{relay}",
+        "-netdev", network,
         "-device", "virtio-net-pci,netdev=outside,id=outside,romfile=",
         "-device", "virtio-rng-pci", "-device", "vmgenid,guid=auto",
         "-device", "virtio-serial-pci,id=serial0",

@@ -1,4 +1,4 @@
-"""The Debian mirror that this machine itself uses, read from its apt sources: no host name is written into the project."""
+"""The Debian mirror that this machine itself uses, read from its apt sources: the project names no host."""
 
 import os
 from collections.abc import Iterator
@@ -79,10 +79,11 @@ def _deb822_entries(text: str) -> Iterator[tuple[str, str, list[str]]]:
         for line in block.splitlines():
             if line.startswith("#") or not line.strip():
                 continue
+            value = line
             if not line[0].isspace():
-                key, _, line = line.partition(":")
+                key, _, value = line.partition(":")
                 key = key.lower()
-            fields.setdefault(key, []).extend(line.split())
+            fields.setdefault(key, []).extend(value.split())
         if "deb" in fields.get("types", []) and fields.get("enabled", ["yes"])[0] != "no":
             for uri in fields.get("uris", []):
                 for suite in fields.get("suites", []):

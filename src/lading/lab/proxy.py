@@ -36,7 +36,7 @@ class UpstreamDown(Exception):
 
 @dataclass
 class Store:
-    """Fetched files by address. What can't change is asked for once; the rest is asked for again, with its validators."""
+    """Fetched files by address. What can't change is asked for once; the rest again, with its validators."""
 
     folder: Path
     scratch: Path

@@ -33,7 +33,7 @@ class Monitor:
         except OSError as error:
             raise LabError(f"QEMU's monitor is gone ('{name}'): {error}.") from error
         while True:
-            answer = self._receive(limit, name)
+            answer = self.receive(limit, name)
             if "error" in answer:
                 raise LabError(f"QEMU refused '{name}': {answer['error']['desc']}.")
             if "return" in answer:
@@ -48,7 +48,7 @@ class Monitor:
                     if event["data"]["status"] == "failed":
                         raise LabError("QEMU could not save or load the guest's memory.")
                     return
-            message = self._receive(deadline, "migration")
+            message = self.receive(deadline, "migration")
             assert "event" in message, message
 
     def poll(self) -> list[Message]:
@@ -66,7 +66,8 @@ class Monitor:
             self._take_line()
         return self.events
 
-    def _receive(self, deadline: Deadline, what: str) -> Message:
+    def receive(self, deadline: Deadline, what: str) -> Message:
+        """Return the next message of any kind."""
         while b"\n" not in self._buffer:
             self._socket.settimeout(max(0.01, deadline.left()))
             try:
@@ -93,7 +94,7 @@ def negotiated(connection: socket.socket, deadline: Deadline) -> Iterator[Monito
     """Take a fresh connection out of its negotiation mode, and close it in the end."""
     with connection:
         monitor = Monitor(connection)
-        monitor._receive(deadline, "greeting")  # the greeting is neither an answer nor an event
+        monitor.receive(deadline, "greeting")  # the greeting is neither an answer nor an event
         monitor.command("qmp_capabilities", deadline=deadline)
         yield monitor
 

@@ -67,6 +67,10 @@ class Workspace:
         folder.mkdir(parents=True, mode=0o700)
         return folder
 
+    def keep(self) -> None:
+        """Leave this run's guests and folders when it ends; `lading gc` ends them."""
+        (self.tmp / "keep").touch()
+
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Hold the machine-wide lock of that name; the kernel lets it go when the holder dies.
@@ -116,7 +120,9 @@ def opened_workspace(narrator: Narrator | None = None) -> Iterator[Workspace]:
     before = os.environ.get(RUN_MARK)
     os.environ[RUN_MARK] = workspace.run_id
     try:
-        yield workspace
+        with workspace.lock(f"run-{workspace.run_id}"):  # tells `lading gc` that this run lives
+            yield workspace
+        (workspace.folder("locks") / f"run-{workspace.run_id}.lock").unlink()
     finally:
         if before is None:
             del os.environ[RUN_MARK]

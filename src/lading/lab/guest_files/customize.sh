@@ -35,6 +35,8 @@ done
 cat "$root"/boot/vmlinuz-* > "$OUT_VMLINUZ"
 cat "$root"/boot/initrd.img-* > "$OUT_INITRD"
 chroot "$root" dpkg-query --show > "$OUT_PACKAGES"
-rm -f "$root"/var/cache/apt/archives/*.deb "$root/etc/resolv.conf"
+rm -f "$root"/var/cache/apt/archives/*.deb
+# Programs expect the file (Apptainer binds it into containers), though no name server can be reached.
+printf "# The laboratory has no name server.\n" > "$root/etc/resolv.conf"
 # Empty, not missing: systemd then takes a new id at each first boot without calling it a first boot.
 : > "$root/etc/machine-id"

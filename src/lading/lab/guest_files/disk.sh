@@ -4,5 +4,5 @@ set -eu
 install -d "$1/mnt"
 mount --bind "$1" "$1/mnt"
 truncate --size="$SIZE" "$OUT_DISK"
-mke2fs -q -F -t ext4 -E lazy_itable_init=1,lazy_journal_init=1 -d "$1/mnt" "$OUT_DISK"
+mke2fs -q -F -t ext4 -m 0 -E lazy_itable_init=1,lazy_journal_init=1 -d "$1/mnt" "$OUT_DISK"
 umount "$1/mnt"

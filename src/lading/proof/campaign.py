@@ -1,0 +1,117 @@
+"""Runs proofs one after another and keeps what came of each; no result of one hides another's."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+from lading.errors import ExitCode, LabError
+from lading.evidence.model import Statement
+from lading.evidence.status import status
+from lading.evidence.store import read_evidence, write_evidence
+from lading.evidence.subject import subject_of
+from lading.lab.deadline import Deadline
+from lading.lab.lab import Asked, opened_lab
+from lading.lab.workspace import opened_workspace
+from lading.narrator import Narrator
+from lading.project import Catalogue
+from lading.proof.plan import Job
+from lading.proof.prover import Proof, prove
+from lading.proof.records import recall, remember
+
+Kind = Literal["proven", "failed", "known", "not-reproduced", "lab-error", "not-reached"]
+EXIT: dict[Kind, ExitCode] = {
+    "proven": ExitCode.OK,
+    "known": ExitCode.OK,
+    "not-reached": ExitCode.OK,
+    "failed": ExitCode.FAILED,
+    "not-reproduced": ExitCode.FAILED,
+    "lab-error": ExitCode.LAB,
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one job; `proof` is there if its stages ran now, `statement` if anything was ever proven."""
+
+    job: Job
+    kind: Kind
+    message: str = ""
+    hint: str | None = None
+    proof: Proof | None = None
+    statement: Statement | None = None
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How proofs are made: `ci` compares with the committed evidence instead of writing it."""
+
+    asked: Asked = "auto"
+    force: bool = False
+    keep: bool = False
+    ci: bool = False
+    deadline: Deadline | None = None
+
+
+def exit_code(results: Sequence[Result]) -> ExitCode:
+    """Return 1 if any verdict is bad, else 3 if the lab broke anywhere, else 0."""
+    codes = {EXIT[result.kind] for result in results}
+    return next((code for code in (ExitCode.FAILED, ExitCode.LAB) if code in codes), ExitCode.OK)
+
+
+def run_jobs(
+    catalogue: Catalogue, jobs: Sequence[Job], manner: Manner, narrator: Narrator, today: date
+) -> Iterator[Result]:
+    """Yield the result of each job as it comes. A lab that broke for one job is opened anew for the next."""
+    for job in jobs:
+        if manner.deadline is not None and job.seconds > manner.deadline.left():
+            yield Result(job, "not-reached", f"needs {job.seconds:.0f} s, {manner.deadline.left():.0f} s are left")
+            continue
+        try:
+            yield _run_job(catalogue, job, manner, narrator, today)
+        except LabError as error:
+            yield Result(job, "lab-error", error.message, error.hint)
+
+
+def _run_job(catalogue: Catalogue, job: Job, manner: Manner, narrator: Narrator, today: date) -> Result:
+    with opened_workspace(narrator) as workspace:
+        digest = subject_of(catalogue, job.loaded, job.platform).digest
+        known = recall(workspace, job.loaded.id, job.platform, digest, job.grade)
+        if known and not (manner.force or manner.ci or manner.keep):
+            if read_evidence(catalogue, job.loaded.id, job.platform) != known:
+                write_evidence(catalogue, job.loaded.id, job.platform, known)
+            return Result(job, "known", "This machine has proven exactly these inputs before.", statement=known)
+        narrator.say(f"Proving {job.name} ({job.grade}): {job.why}.")
+        with opened_lab(workspace, manner.asked) as lab:
+            proof = prove(lab, catalogue, job.loaded, job.platform, grade=job.grade, keep=manner.keep)
+        remember(workspace, job.loaded.id, job.platform, proof.statement)
+        if manner.ci:
+            return _compare(catalogue, job, proof, today)
+        write_evidence(catalogue, job.loaded.id, job.platform, proof.statement)
+        return _result(job, proof)
+
+
+def _result(job: Job, proof: Proof) -> Result:
+    if proof.passed:
+        return Result(job, "proven", proof=proof, statement=proof.statement)
+    return Result(job, "failed", _failure(proof), proof.hint, proof, proof.statement)
+
+
+def _compare(catalogue: Catalogue, job: Job, proof: Proof, today: date) -> Result:
+    """Hold a proof against the committed claim: only a claim about the same inputs can fail to be reproduced."""
+    claim = status(catalogue, job.loaded, job.platform, today=today)
+    if claim.verdict in ("proven", "old") and (not proof.passed or proof.statement.run.grade != claim.grade):
+        said = f"The committed evidence says {claim.grade}; here: {_failure(proof)}"
+        return Result(job, "not-reproduced", said, proof.hint, proof, proof.statement)
+    if claim.verdict in ("stale", "not-verified", "failed") and proof.passed:
+        said = f"The committed evidence is {claim.verdict}: commit what 'lading verify' writes."
+        return Result(job, "proven", said, proof=proof, statement=proof.statement)
+    return _result(job, proof)
+
+
+def _failure(proof: Proof) -> str:
+    for name, route in proof.statement.run.routes.items():
+        for stage in route.stages:
+            if stage.outcome == "failed":
+                return f"{name}/{stage.name}: {stage.detail}"
+    return "every stage passed"

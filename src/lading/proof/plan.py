@@ -1,0 +1,122 @@
+"""Which proofs a command makes: what was named, or what CI has to prove again."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from lading import process
+from lading.errors import LabError, UsageError
+from lading.evidence.model import Grade
+from lading.evidence.status import Status, status
+from lading.evidence.store import evidence_file
+from lading.project import Catalogue
+from lading.recipe.load import LoadedRecipe, load_all, load_recipe
+from lading.recipe.names import did_you_mean
+from lading.recipe.platforms import load_platforms
+
+# How long a proof is taken to last where none was recorded: the budget of a single-host path, doubled.
+UNKNOWN_SECONDS = 480.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One proof to make: `seconds` is what its last one took, `why` the reason in a few words."""
+
+    loaded: LoadedRecipe
+    platform: str
+    grade: Grade
+    why: str
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.loaded.id} on {self.platform}"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A proof that can't be made here, and why."""
+
+    name: str
+    reason: str
+
+
+def named_jobs(
+    catalogue: Catalogue, paths: Sequence[str], platform: str | None, grade: Grade, today: date
+) -> tuple[list[Job], list[Skipped]]:
+    """Return the proofs for the paths named (all if none), and those that can't be made.
+
+    Raises:
+        UsageError: an unknown path or platform.
+        LabError: the platform was asked for by name and can't be had.
+    """
+    known = load_platforms(catalogue)
+    if platform is not None and platform not in known:
+        raise UsageError(f"No platform is called '{platform}'{did_you_mean(platform, known)}")
+    loaded = [load_recipe(catalogue, path) for path in paths] or list(load_all(catalogue).values())
+    jobs: list[Job] = []
+    skipped: list[Skipped] = []
+    for one in loaded:
+        for name, use in one.recipe.platforms.items():
+            if platform not in (None, name):
+                continue
+            reason = use.not_verified or (None if known[name].image else "The lab has no image of it.")
+            if reason is None:
+                found = status(catalogue, one, name, today=today)
+                jobs.append(Job(one, name, grade, "asked for", found.seconds or UNKNOWN_SECONDS))
+            elif platform == name:
+                raise LabError(f"'{one.id}' can't be proven on '{name}': {reason}")
+            else:
+                skipped.append(Skipped(f"{one.id} on {name}", reason))
+        if platform is not None and platform not in one.recipe.platforms:
+            raise UsageError(f"'{one.id}' is not meant for '{platform}'{did_you_mean(platform, one.recipe.platforms)}")
+    return jobs, skipped
+
+
+def ci_jobs(catalogue: Catalogue, base: str | None, today: date) -> tuple[list[Job], list[Skipped]]:
+    """Return what CI proves again, in order: what the push changed, one drawn by HEAD's hash, then the oldest.
+
+    Args:
+        catalogue: a git checkout.
+        base: the commit before the push; without one, HEAD's parent. With neither, everything counts as changed.
+        today: the day on which evidence is judged.
+    """
+    jobs, skipped = named_jobs(catalogue, [], None, "full", today)
+    changed_files = _changed_files(catalogue, base)
+    found = {job.name: status(catalogue, job.loaded, job.platform, today=today) for job in jobs}
+    changed = [job for job in jobs if _is_changed(catalogue, job, found[job.name], changed_files)]
+    rest = sorted((job for job in jobs if job not in changed), key=lambda job: found[job.name].date or date.min)
+    drawn = [_draw(catalogue, rest)] if rest else []
+    ordered = [
+        *((job, "the push changed it") for job in changed),
+        *((job, "drawn by this commit's hash") for job in drawn),
+        *((job, "the oldest first") for job in rest if job not in drawn),
+    ]
+    return [Job(job.loaded, job.platform, "full", why, job.seconds) for job, why in ordered], skipped
+
+
+def _is_changed(catalogue: Catalogue, job: Job, found: Status, changed_files: frozenset[str] | None) -> bool:
+    if changed_files is None or found.evidence is None or found.verdict in ("stale", "failed"):
+        return True
+    evidence = evidence_file(catalogue, job.loaded.id, job.platform).relative_to(catalogue.root)
+    inputs = {entry.name for entry in found.evidence.predicate.configuration}
+    return bool(changed_files & {*inputs, str(evidence)})
+
+
+def _changed_files(catalogue: Catalogue, base: str | None) -> frozenset[str] | None:
+    ref = base or "HEAD~1"
+    diff = _git(catalogue, "diff", "--name-only", f"{ref}..HEAD")
+    if diff is None and base is not None:
+        raise UsageError(f"The commit '{base}' is not in this checkout.", hint="Fetch it, or name another --base.")
+    return None if diff is None else frozenset(diff.splitlines())
+
+
+def _draw(catalogue: Catalogue, jobs: Sequence[Job]) -> Job:
+    head = (_git(catalogue, "rev-parse", "HEAD") or "").strip()
+    return min(jobs, key=lambda job: hashlib.sha256(f"{head}{job.name}".encode()).hexdigest())
+
+
+def _git(catalogue: Catalogue, *words: str) -> str | None:
+    done = process.run(["git", "-C", catalogue.root, *words], check=False)
+    return done.stdout if done.rc == 0 else None

@@ -1,0 +1,127 @@
+"""The playbook route: runs what admins run, with ansible-playbook, and reads its results as data."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lading import process
+from lading.lab.guest import Guest
+from lading.process import Completed
+
+CALLBACKS = Path(__file__).with_name("callback")
+# ssh_args is empty: the ssh configuration that the inventory names says everything, pinned host key included.
+CONFIGURATION = f"""[defaults]
+callback_plugins = {CALLBACKS}
+callbacks_enabled = lading_events
+interpreter_python = /usr/bin/python3
+host_key_checking = True
+retry_files_enabled = False
+nocows = True
+[ssh_connection]
+pipelining = True
+ssh_args =
+"""
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """What one task did on one host; `path` is file:line, `seconds` from its start."""
+
+    host: str
+    task: str
+    path: str
+    action: str
+    outcome: str
+    changed: bool
+    seconds: float | None
+    message: str
+
+
+@dataclass(frozen=True)
+class PlayResult:
+    """What a run of the playbook did."""
+
+    rc: int
+    seconds: float
+    tasks: tuple[TaskResult, ...]
+    log: Path
+
+    @property
+    def changed(self) -> list[str]:
+        """Names of the tasks that changed something, each with its host."""
+        return [f"{task.host}: {task.task}" for task in self.tasks if task.changed and task.outcome == "ok"]
+
+    @property
+    def failures(self) -> list[TaskResult]:
+        """Tasks that failed and were not expected to."""
+        return [task for task in self.tasks if task.outcome == "failed"]
+
+    @property
+    def unreachable(self) -> bool:
+        """Tell whether Ansible lost a host."""
+        return any(task.outcome == "unreachable" for task in self.tasks)
+
+
+@dataclass(frozen=True)
+class PlaybookRoute:
+    """The playbook of one path against the guests of one inventory; logs go to `folder`."""
+
+    playbook: Path
+    inventory: Path
+    variables: Path
+    folder: Path
+    name = "playbook"
+    again = True
+
+    def apply(self, label: str, timeout: float, *, check: bool = False) -> PlayResult:
+        """Run the playbook; with `check` it only says what it would change.
+
+        Raises:
+            TimedOut: it did not end in `timeout` seconds.
+        """
+        events, log = self.folder / f"ansible-{label}.jsonl", self.folder / f"ansible-{label}.log"
+        argv: list[str | Path] = [Path(sys.executable).with_name("ansible-playbook"), "--inventory", self.inventory,
+                "--extra-vars", f"@{self.variables}", "--diff", *(["--check"] if check else []),
+                self.playbook]  # fmt: skip
+        done = process.run(argv, env=self._environment(events), timeout=timeout, log=log, check=False)
+        return _result(done, events, log)
+
+    def _environment(self, events: Path) -> dict[str, str]:
+        configuration = self.folder / "ansible.cfg"
+        configuration.write_text(CONFIGURATION)
+        home = self.folder / "home"
+        return {
+            **scrubbed_environment(home),
+            "ANSIBLE_CONFIG": str(configuration),
+            "ANSIBLE_HOME": str(home / ".ansible"),
+            "LADING_EVENTS": str(events),
+        }
+
+
+def _result(done: Completed, events: Path, log: Path) -> PlayResult:
+    lines = events.read_text().splitlines() if events.exists() else []
+    return PlayResult(done.rc, done.seconds, tuple(TaskResult(**json.loads(line)) for line in lines), log)
+
+
+def scrubbed_environment(home: Path) -> dict[str, str]:
+    """Return the environment in which a recipe's code runs: no agent, no token, a home of its own."""
+    home.mkdir(parents=True, exist_ok=True)
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+    return {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TERM": "dumb"}
+
+
+def write_inventory(file: Path, guests: Mapping[str, Guest], groups: Mapping[str, list[str]]) -> Path:
+    """Write an Ansible inventory of the guests; JSON is YAML, and so is an inventory in it."""
+    children: dict[str, Any] = {}
+    for host, names in groups.items():
+        for group in names:
+            children.setdefault(group, {"hosts": {}})["hosts"][host] = {
+                "ansible_user": "root",
+                "ansible_ssh_common_args": f"-F {guests[host].ssh.config}",
+            }
+    file.write_text(json.dumps({"all": {"children": children}}, indent=1))
+    return file

@@ -1,0 +1,118 @@
+"""Which proofs are made: by name, and in CI."""
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from lading.errors import LabError, UsageError
+from lading.lab.workspace import opened_workspace
+from lading.narrator import quiet
+from lading.proof.plan import UNKNOWN_SECONDS, ci_jobs, named_jobs
+from lading.proof.records import recall, remember
+from tests.evidence.proofs import DAY, prove
+from tests.workshop import Workshop
+
+TODAY = DAY.date()
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Workshop:
+    shop = Workshop(tmp_path / "catalogue")
+    for name in ("alpha", "beta", "gamma"):
+        shop.path(name)
+    shop.commit()
+    return shop
+
+
+def chosen(shop: Workshop, base: str | None = None, today: date = TODAY) -> list[tuple[str, str]]:
+    return [(job.loaded.id, job.why) for job in ci_jobs(shop.catalogue, base, today)[0]]
+
+
+def test_all_paths_are_proven_where_none_is_named(shop: Workshop) -> None:
+    jobs, skipped = named_jobs(shop.catalogue, [], None, "full", TODAY)
+    assert [job.name for job in jobs] == ["alpha on debian13", "beta on debian13", "gamma on debian13"]
+    assert skipped[0].name == "alpha on debian12"
+    assert skipped[0].reason == "No package there."
+    assert {job.seconds for job in jobs} == {UNKNOWN_SECONDS}
+
+
+def test_an_unknown_path_or_platform_is_a_usage_error_with_the_nearest_name(shop: Workshop) -> None:
+    with pytest.raises(UsageError, match="alpha"):
+        named_jobs(shop.catalogue, ["alhpa"], None, "full", TODAY)
+    with pytest.raises(UsageError, match=r"'debian31'.*'debian13'"):
+        named_jobs(shop.catalogue, ["alpha"], "debian31", "full", TODAY)
+    with pytest.raises(UsageError, match="'alpha' is not meant for 'almalinux9'"):
+        named_jobs(shop.catalogue, ["alpha"], "almalinux9", "full", TODAY)
+
+
+def test_a_platform_that_cannot_be_had_is_a_lab_error_if_named_and_listed_if_not(shop: Workshop) -> None:
+    with pytest.raises(LabError, match=r"'alpha' can't be proven on 'debian12': No package there."):
+        named_jobs(shop.catalogue, ["alpha"], "debian12", "full", TODAY)
+    shop.path("delta", platforms={"almalinux9": {}})
+    jobs, skipped = named_jobs(shop.catalogue, ["delta"], None, "full", TODAY)
+    assert (jobs, [one.reason for one in skipped]) == ([], ["The lab has no image of it."])
+
+
+def test_ci_proves_everything_in_a_first_commit(shop: Workshop) -> None:
+    assert chosen(shop) == [(name, "the push changed it") for name in ("alpha", "beta", "gamma")]
+
+
+def test_ci_proves_what_the_push_changed_then_one_drawn_then_the_oldest(shop: Workshop) -> None:
+    for name, days in (("alpha", 1), ("beta", 20), ("gamma", 9)):
+        prove(shop, name, finished=DAY - timedelta(days=days))
+    shop.commit()
+    shop.write("README.md", "words\n")
+    shop.commit()
+    reasons = chosen(shop)
+    assert sorted(name for name, _ in reasons) == ["alpha", "beta", "gamma"]
+    assert [why for _, why in reasons] == ["drawn by this commit's hash", "the oldest first", "the oldest first"]
+    left = [name for name, why in reasons if why == "the oldest first"]
+    assert left == sorted(left, key=["beta", "gamma", "alpha"].index)
+
+    shop.write("playbooks/roles/gamma/tasks/main.yml", "- name: Other\n  ansible.builtin.debug:\n    msg: x\n")
+    prove(shop, "gamma")
+    shop.commit()
+    assert chosen(shop)[0] == ("gamma", "the push changed it")
+
+
+def test_ci_proves_evidence_that_was_changed_although_its_inputs_were_not(shop: Workshop) -> None:
+    for name in ("alpha", "beta", "gamma"):
+        prove(shop, name)
+    shop.commit()
+    prove(shop, "beta", finished=DAY + timedelta(hours=1))
+    shop.commit()
+    assert chosen(shop)[0] == ("beta", "the push changed it")
+
+
+def test_ci_compares_with_the_commit_that_it_is_given(shop: Workshop) -> None:
+    for name in ("alpha", "beta", "gamma"):
+        prove(shop, name)
+    shop.commit()
+    first = shop.git("rev-parse", "HEAD").strip()
+    prove(shop, "alpha", finished=DAY + timedelta(hours=1))
+    shop.commit()
+    shop.write("README.md", "words\n")
+    shop.commit()
+    assert ("alpha", "the push changed it") not in chosen(shop)
+    assert chosen(shop, base=first)[0] == ("alpha", "the push changed it")
+    with pytest.raises(UsageError, match="The commit 'nonsense' is not in this checkout"):
+        chosen(shop, base="nonsense")
+
+
+def test_only_this_machines_own_proof_of_the_same_inputs_is_recalled(
+    shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LADING_CACHE", str(tmp_path / "cache"))
+    full, quick = prove(shop, "alpha"), prove(shop, "beta", outcomes={"apply": "passed", "green": "passed"})
+    with opened_workspace(quiet()) as workspace:
+        digest = full.subject[0].digest.sha256
+        assert recall(workspace, "alpha", "debian13", digest, "full") is None
+        remember(workspace, "alpha", "debian13", full)
+        assert recall(workspace, "alpha", "debian13", digest, "full") == full
+        assert recall(workspace, "alpha", "debian13", digest, "quick") == full
+        assert recall(workspace, "alpha", "debian13", "0" * 64, "full") is None
+        other = quick.subject[0].digest.sha256
+        remember(workspace, "beta", "debian13", quick)
+        assert recall(workspace, "beta", "debian13", other, "quick") == quick
+        assert recall(workspace, "beta", "debian13", other, "full") is None
