@@ -251,7 +251,7 @@ cat > /etc/hosts <<'END'
 {names}
 END
 ip link set dev eth0 address {mac}
-# QEMU's network still knows the address that the snapshot had: any packet out makes the kernel ask, and so tell the new.
+# QEMU's network still knows the snapshot's address: any packet out makes the kernel ask, and so tell the new one.
 echo > /dev/udp/10.0.2.2/9
 {mounts}
 """

@@ -1,0 +1,64 @@
+"""How the site says dates, times and states."""
+
+from datetime import date
+from typing import Final
+
+from lading.evidence.status import FRESH_DAYS, NEVER_RUN, Status
+
+PRODUCERS: Final = {"workstation": " on a workstation", "ci": " by continuous integration"}
+
+
+def day(moment: date) -> str:
+    """Return a date that stays true on a page that is read years later.
+
+    Example:
+        ```python
+        from datetime import date
+
+        from lading.site.words import day
+
+        print(day(date(2026, 11, 21)))
+        #> 21 November 2026
+        ```
+    """
+    return f"{moment.day} {moment:%B %Y}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them.
+
+    Example:
+        ```python
+        from lading.site.words import duration
+
+        print(duration(9.6), duration(301.2), duration(60))
+        #> 10 s 5 min 1 s 1 min
+        ```
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    said = [f"{minutes} min"] if minutes else []
+    return " ".join(said + ([f"{rest} s"] if rest or not minutes else []))
+
+
+def sentence(status: Status) -> str:
+    """Return what a status means, with absolute dates."""
+    when = f"on {day(status.date)}{producer(status)}" if status.date else ""
+    match status.verdict:
+        case "proven":
+            return f"Ran and held {when}."
+        case "stale":
+            return f"Last proven {when}; since then the path has changed ({status.reason})."
+        case "old":
+            return f"Last proven {when}, more than {FRESH_DAYS} days before this page was built."
+        case "failed":
+            return f"Failed {when} ({status.reason})."
+        case "not-verified":
+            return "This path has never run there." if status.reason == NEVER_RUN else status.reason or ""
+
+
+def producer(status: Status) -> str:
+    """Return who ran the proof, as the end of a sentence."""
+    if status.evidence is None:
+        return ""
+    made = status.evidence.run.producer
+    return PRODUCERS.get(made.kind) or f" by {made.submitter or 'somebody'} ({made.url or 'no address given'})"

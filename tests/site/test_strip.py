@@ -1,0 +1,127 @@
+"""The evidence strip, in each of its states."""
+
+import os
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from lading.evidence.model import Producer
+from lading.project import Catalogue
+from lading.site.markers import MarkerError
+
+GOLDEN = Path(__file__).parent / "golden"
+MARKER = "/// proof | kettle"
+Render = Callable[[str], str]
+Proof = Callable[..., None]
+
+
+class Golden(Protocol):
+    """Compares a piece of HTML with `golden/NAME.html`."""
+
+    def __call__(self, html: str, name: str) -> None: ...
+
+
+@pytest.fixture
+def golden() -> Golden:
+    """Return the comparison; with `UPDATE_GOLDEN=1` in the environment it writes the files instead."""
+
+    def compare(html: str, name: str) -> None:
+        file = GOLDEN / f"{name}.html"
+        text = re.sub(r"(?<!\n)(?=<(?:div|p|li|tr|dt|details)\b)", "\n", html).strip() + "\n"
+        if os.environ.get("UPDATE_GOLDEN"):
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(text)
+        assert text == file.read_text()
+
+    return compare
+
+
+def test_a_fresh_proof_is_shown(prove: Proof, render: Render, golden: Golden) -> None:
+    prove()
+    golden(render(MARKER), "proven")
+
+
+def test_a_path_that_changed_since_is_stale(prove: Proof, catalogue: Catalogue, render: Render, golden: Golden) -> None:
+    prove()
+    with (catalogue.playbooks / "kettle.yml").open("a") as playbook:
+        playbook.write("# Another kettle.\n")
+    golden(render(MARKER), "stale")
+
+
+def test_a_proof_of_last_month_is_old(prove: Proof, render: Render, golden: Golden) -> None:
+    prove(finished=datetime(2026, 10, 20, 10, 0, tzinfo=UTC))
+    golden(render(MARKER), "old")
+
+
+def test_a_failure_names_its_stage(prove: Proof, render: Render, golden: Golden) -> None:
+    prove(failed="green", detail="test_worker.py::test_water_boils: it is cold")
+    golden(render(MARKER), "failed")
+
+
+def test_a_path_that_never_ran_is_not_verified(render: Render, golden: Golden) -> None:
+    html = render(MARKER)
+    assert "No kettle fits there." in html
+    golden(html, "not-verified")
+
+
+def test_states_differ_in_words_and_signs_not_only_in_colour(prove: Proof, render: Render) -> None:
+    prove()
+    html = render(MARKER)
+    assert '<span aria-hidden="true" class="proof-sign">✓</span><span>Proven</span>' in html
+    assert '<span aria-hidden="true" class="proof-sign">?</span><span>Not verified</span>' in html
+
+
+@pytest.mark.parametrize(
+    "nasty",
+    [
+        "<script>alert(1)</script>",
+        "![x](http://elsewhere.example/x.png)",
+        "**bold** <b>bold</b> <http://elsewhere.example>",
+        "&lt;script&gt;",
+        "\x02klzzwxh:0000\x03 \x02wzxhzdk:0\x03",
+        "/// proof | kettle",
+        "`code` {.class} [^1] *[HTML]: x",
+    ],
+)
+def test_evidence_is_shown_letter_by_letter(prove: Proof, render: Render, nasty: str) -> None:
+    outsider = Producer(kind="outside", submitter=nasty, url=f'https://a.example/"onload="x{nasty}')
+    prove(detail=nasty, producer=outsider)
+    shown = "".join(letter for letter in nasty if letter not in "\x02\x03")
+    shown = shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    html = render(MARKER)
+    assert f"<td>{shown}</td>" in html
+    assert f"by {shown} (" in html
+    for tag in ("<script", "<b>", "<img", "<a ", "<em>", "<code>"):
+        assert tag not in html
+
+
+def test_a_marker_with_an_unknown_path_says_which_marker_it_is(render: Render) -> None:
+    with pytest.raises(MarkerError, match=r"The marker '/// proof \| kettel' .* No path is called 'kettel'; did you"):
+        render("/// proof | kettel")
+
+
+def test_a_marker_without_a_path_says_how_to_write_it(render: Render) -> None:
+    with pytest.raises(MarkerError, match=r"The marker '/// proof' cannot be filled in: It names no path") as caught:
+        render("/// proof")
+    assert caught.value.hint == "Write it as '/// proof | apptainer-unprivileged'."
+
+
+def test_edited_evidence_stops_the_build(prove: Proof, catalogue: Catalogue, render: Render) -> None:
+    prove()
+    file = catalogue.evidence / "kettle" / "debian13.json"
+    file.write_text(file.read_text().replace("12.4", "1.4"))
+    with pytest.raises(MarkerError, match=r"kettle/debian13.json: predicate.digest: The file was edited"):
+        render(MARKER)
+
+
+def test_a_marker_in_a_code_block_is_left_alone(render: Render) -> None:
+    assert "/// proof | kettle" in render("```\n/// proof | kettle\n```")
+
+
+def test_the_front_page_lists_paths_with_their_states(prove: Proof, render: Render, golden: Golden) -> None:
+    prove()
+    golden(render("/// paths"), "paths")
