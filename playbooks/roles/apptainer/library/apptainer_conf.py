@@ -20,7 +20,7 @@ DOCUMENTATION = r"""
 module: apptainer_conf
 short_description: Set single directives of apptainer.conf, each on its own line, and remember what stood there
 description:
-  - Changes only the lines of the directives that are named, so that an upgrade's new defaults and an admin's edits stay.
+  - Changes only the lines of the directives that are named, so that new defaults and an admin's edits stay.
   - A directive that is no longer named gets its former line back.
   - A directive that the file does not mention, and a value that its comments rule out, are refused.
 options:

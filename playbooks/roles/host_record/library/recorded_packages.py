@@ -14,15 +14,19 @@ DOCUMENTATION = r"""
 module: recorded_packages
 short_description: Remember which packages an installation brought, and say which of them may go again
 description:
-  - Call it with O(step=before) and O(step=after) around an installation, and with O(step=undo) to ask what would put the host back.
-  - It installs and removes nothing itself.
+  - Call it with O(step=before) and O(step=after) around an installation.
+  - O(step=undo) tells what would put the host back.
+  - It installs and removes nothing. O(step=after) marks what came as a dependency as automatic, which apt does by itself
+    but not when Ansible installs a package file.
 options:
   record:
     description: The JSON file on the host that remembers.
     type: path
     required: true
   package:
-    description: The package that the installation is about. Its former version comes back with the undo; versions of others stay.
+    description:
+      - The package that the installation is about.
+      - The undo brings back its former version; versions of others stay.
     type: str
     required: true
   step:
@@ -124,16 +128,18 @@ def parse_conffiles(text: str) -> dict[str, str]:
     return {row[0]: row[1] for row in rows if len(row) == 2 and row[0].startswith("/")}
 
 
-def settle(record: Record, versions: dict[str, str], package: str) -> None:
-    """Turn the versions noted before an installation into what the installation did."""
+def settle(record: Record, versions: dict[str, str], package: str) -> set[str]:
+    """Turn the versions noted before an installation into what it did; return the dependencies that came."""
     before: dict[str, str] | None = record.pop("packages_before", None)
     if before is None:
-        return
-    record["packages_added"] = sorted(set(record.get("packages_added", [])) | (set(versions) - set(before)))
+        return set()
+    came = set(versions) - set(before)
+    record["packages_added"] = sorted(set(record.get("packages_added", [])) | came)
     gone = {name: version for name, version in before.items() if name not in versions}
     if versions.get(package, before.get(package)) != before.get(package) and package in before:
         gone[package] = before[package]
     record["packages_replaced"] = {**gone, **record.get("packages_replaced", {})}
+    return came - {package}
 
 
 class Dpkg:
@@ -156,6 +162,10 @@ class Dpkg:
         manual = candidates - automatic(states) - {package}
         return candidates - needed(candidates, self.packages, manual)
 
+    def mark_automatic(self, names: set[str]) -> None:
+        """Let apt count packages as brought in by others."""
+        self.module.run_command(["apt-mark", "auto", *sorted(names)], check_rc=True)
+
     def edited(self, names: set[str]) -> list[str]:
         """Return the configuration files that differ from what dpkg delivered."""
         if not names:
@@ -177,7 +187,7 @@ class Rpm:
         query = ["rpm", "-qa", "--qf", r"%{NAME}\t%{EVR}\n"]
         self.versions = dict(line.split("\t") for line in module.run_command(query, check_rc=True)[1].splitlines())
 
-    def removable(self, added: set[str], package: str) -> set[str]:
+    def removable(self, added: set[str], _package: str) -> set[str]:
         """Return what may go: rpm's own rehearsal names what something else needs."""
         candidates = added & set(self.versions)
         while candidates:
@@ -192,7 +202,10 @@ class Rpm:
             candidates -= providers
         return candidates
 
-    def edited(self, names: set[str]) -> list[str]:
+    def mark_automatic(self, _names: set[str]) -> None:
+        """Do nothing: dnf gets this right by itself."""
+
+    def edited(self, _names: set[str]) -> list[str]:
         """Return nothing: rpm itself keeps what was edited, as .rpmsave."""
         return []
 
@@ -215,11 +228,14 @@ def main() -> None:
     system: Dpkg | Rpm = Dpkg(module) if shutil.which("dpkg-query") else Rpm(module)
     record = read_record(path)
     known = dict(record)
+    dependencies: set[str] = set()
     if step == "before":
         record.setdefault("packages_before", system.versions)
     else:
-        settle(record, system.versions, package)
+        dependencies = settle(record, system.versions, package)
     if step != "undo" and record != known and not module.check_mode:
+        if dependencies:
+            system.mark_automatic(dependencies)
         write_record(path, record)
     added = set(record.get("packages_added", [])) if step == "undo" else set()
     remove = system.removable(added, package)

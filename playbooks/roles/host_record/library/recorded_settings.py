@@ -22,7 +22,8 @@ module: recorded_settings
 short_description: Write files and kernel settings in one go and remember what was there
 description:
   - One call for many files and settings, because a task is what costs time on a large farm or a slow host.
-  - The first change of a file or a setting stores in the record what the host had; O(state=absent) puts exactly that back and removes the record.
+  - The first change of a file or a setting stores in the record what the host had.
+  - O(state=absent) puts exactly that back and removes the record.
   - What somebody else has changed since is left alone by O(state=absent), with a warning.
 options:
   record:
