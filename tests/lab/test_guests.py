@@ -10,6 +10,8 @@ from lading.errors import LabError
 from lading.lab.guest import Guest
 from lading.lab.image import GuestImage
 from lading.lab.lab import Lab
+from lading.project import find_catalogue
+from lading.recipe.platforms import load_platforms
 
 pytestmark = pytest.mark.vm
 
@@ -98,7 +100,7 @@ def test_a_full_disk_in_the_guest_is_no_verdict(guest: Guest) -> None:
 
 
 def test_a_full_disk_of_this_machine_is_no_verdict(guest: Guest) -> None:
-    rules = [{"event": "write_aio", "errno": 28, "once": False, "immediately": False}]
+    rules = [{"event": "none", "iotype": "write", "errno": 28, "once": False, "immediately": False}]
     null = {"driver": "null-co", "size": 1 << 20, "read-zeroes": True}
     guest.monitor.command(
         "blockdev-add", {"driver": "blkdebug", "node-name": "full", "image": null, "inject-error": rules}
@@ -122,6 +124,7 @@ def test_a_dead_mirror_is_no_verdict(lab: Lab, guest: Guest, monkeypatch: pytest
         port = closed.getsockname()[1]
     lab.traffic.outages.clear()
     lab.require_mirror()
+    monkeypatch.setattr("urllib.request._opener", None)  # it remembers the environment of its first use
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
     guest.ssh.run("apt-get -o Acquire::Retries=0 update", 300)
@@ -135,3 +138,14 @@ def test_a_missing_package_of_a_healthy_mirror_is_no_outage(lab: Lab, guest: Gue
     assert guest.ssh.run("apt-get install -y no-such-package-here", 300).rc != 0
     lab.require_mirror()
     guest.require_health()
+
+
+def test_debian_12_guests_boot_and_reboot_too(lab: Lab, tmp_path: Path) -> None:
+    platform = load_platforms(find_catalogue(start=Path(__file__)))["debian12"]
+    with lab.guest("worker1", lab.image("debian12", platform), tmp_path) as guest:
+        guest.reboot()
+        guest.wait_for_ssh()
+        assert guest.ssh.run("systemctl is-system-running; . /etc/os-release; echo $VERSION_ID", 60).stdout.split() == [
+            "running",
+            "12",
+        ]

@@ -122,8 +122,8 @@ def opened_workspace(narrator: Narrator | None = None) -> Iterator[Workspace]:
     try:
         with workspace.lock(f"run-{workspace.run_id}"):  # tells `lading gc` that this run lives
             yield workspace
-        (workspace.folder("locks") / f"run-{workspace.run_id}.lock").unlink()
     finally:
+        (workspace.folder("locks") / f"run-{workspace.run_id}.lock").unlink(missing_ok=True)
         if before is None:
             del os.environ[RUN_MARK]
         else:

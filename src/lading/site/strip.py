@@ -49,8 +49,8 @@ def _add_row(strip: Element, platform: str, status: Status) -> None:
         add(box, "p", sentence(status), "proof-sentence")
         return
     run = status.evidence.run
-    for package, version in _packages(run):
-        add(head, "span", f"{package} {version}", "proof-package")
+    if installed := _in_one_line(status.evidence.subject[0].name, dict(_packages(run))):
+        add(head, "span", installed, "proof-package")
     add(box, "p", sentence(status), "proof-sentence")
     add(box, "p", _in_short(run), "proof-short")
     for name, route in run.routes.items():
@@ -61,6 +61,15 @@ def _add_row(strip: Element, platform: str, status: Status) -> None:
 def _in_short(run: Run) -> str:
     accelerator = str(run.resolved.get("accelerator", "unknown"))
     return f"Grade: {run.grade or 'none'}. Took {duration(run.seconds)}, accelerator {accelerator}."
+
+
+def _in_one_line(subject: str, packages: dict[str, str]) -> str:
+    """Return the packages that the path is about, those whose name its id holds, and how many came with them."""
+    words = subject.partition("/")[0].split("-")
+    named = [name for name in packages if name in words] or list(packages)[:1]
+    shown = ", ".join(f"{name} {packages[name]}" for name in named)
+    rest = len(packages) - len(named)
+    return f"{shown} and {rest} more package{'s' if rest > 1 else ''}" if rest else shown
 
 
 def _packages(run: Run) -> Iterator[tuple[str, str]]:
@@ -128,5 +137,7 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     yield "finished", f"{day(run.finished)}, {run.finished:%H:%M %Z}"
     yield "whole proof", duration(run.seconds)
     for name, value in run.resolved.items():
-        if name != "packages":
+        if name == "packages":
+            yield "packages installed", ", ".join(f"{package} {version}" for package, version in _packages(run))
+        else:
             yield name, ACCELERATORS.get(str(value), str(value)) if name == "accelerator" else str(value)

@@ -8,8 +8,8 @@ import re
 import tempfile
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.host_record import (  # type: ignore[import-not-found]
+from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped]
+from ansible.module_utils.host_record import (  # type: ignore[import-untyped]
     file_diff,
     read_file,
     read_record,
@@ -111,7 +111,8 @@ def insert_place(lines: list[str], name: str) -> int:
 
 def put(text: str, settings: Settings) -> tuple[str, dict[str, Any]]:
     """Return the text with the settings in it, and for each directive what stood there and what was written."""
-    lines, done = text.splitlines(), {}
+    lines = text.splitlines()
+    done: dict[str, Any] = {}
     for name, value in settings.items():
         active = find_lines(lines, name)
         if isinstance(value, list):

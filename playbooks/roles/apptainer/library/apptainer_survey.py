@@ -11,7 +11,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped]
 
 DOCUMENTATION = r"""
 module: apptainer_survey

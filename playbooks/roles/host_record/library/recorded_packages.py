@@ -7,16 +7,16 @@ import os
 import re
 import shutil
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.host_record import Record, read_record, write_record  # type: ignore[import-not-found]
+from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped]
+from ansible.module_utils.host_record import Record, read_record, write_record  # type: ignore[import-untyped]
 
 DOCUMENTATION = r"""
 module: recorded_packages
-short_description: Remember which packages an installation brought, and say which of them may go again
+short_description: Remember which packages an installation brought, and say which may go again
 description:
   - Call it with O(step=before) and O(step=after) around an installation.
-  - O(step=undo) tells what would put the host back.
-  - It installs and removes nothing. O(step=after) marks what came as a dependency as automatic, which apt does by itself
+  - O(step=undo) tells what would put the host back. Nothing is installed or removed here.
+  - O(step=after) marks what came as a dependency as automatic, which apt does by itself
     but not when Ansible installs a package file.
 options:
   record:

@@ -6,8 +6,8 @@ from __future__ import annotations
 import os
 import tempfile
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.host_record import (  # type: ignore[import-not-found]
+from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped]
+from ansible.module_utils.host_record import (  # type: ignore[import-untyped]
     Record,
     digest,
     file_diff,

@@ -1,0 +1,123 @@
+"""The surveys: what a host's own answers are read as."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.playbooks.modules import load_module
+
+namespaces = load_module("worker_namespaces", "worker_namespaces_survey")
+apptainer = load_module("apptainer", "apptainer_survey")
+OWN = "/etc/sysctl.d/90-max_net_namespaces.conf"
+
+SHOWN = """\
+PrivateNetwork=yes
+Id=systemd-hostnamed.service
+LoadState=loaded
+DropInPaths=/etc/systemd/system/systemd-hostnamed.service.d/90-lading-network.conf
+
+PrivateNetwork=yes
+Id=job@lading.service
+LoadState=loaded
+DropInPaths=
+
+PrivateNetwork=yes
+Id=gone.service
+LoadState=masked
+
+PrivateNetwork=no
+Id=cron.service
+LoadState=loaded
+"""
+
+
+def test_units_with_a_network_namespace_are_found_under_the_name_of_their_file() -> None:
+    found = namespaces.private_units(namespaces.parse_show(SHOWN))
+    assert list(found) == ["systemd-hostnamed.service", "job@.service"]
+    assert found["systemd-hostnamed.service"].endswith("90-lading-network.conf")
+
+
+def test_only_units_that_can_have_a_namespace_are_asked(tmp_path: Path) -> None:
+    for name in ("a.service", "b@.socket", "c.timer", "d.mount", "e.service.d"):
+        (tmp_path / name).touch()
+    assert namespaces.units_on_disk([str(tmp_path), "/nonexistent"]) == ["a.service", "b@.socket", "d.mount"]
+
+
+@pytest.mark.parametrize("unit,section", [("a.service", "Service"), ("b@.socket", "Socket"), ("c.mount", "Mount")])
+def test_a_drop_in_has_the_section_of_its_unit(unit: str, section: str) -> None:
+    assert f"\n[{section}]\nPrivateNetwork=no\n" in namespaces.drop_in_content(unit)
+
+
+@pytest.mark.parametrize(
+    "path,line,conflict",
+    [
+        ("/etc/sysctl.d/95-site.conf", "user.max_net_namespaces = 5", True),
+        ("/etc/sysctl.d/95-site.conf", "-user/max_net_namespaces=5", True),
+        ("/usr/lib/sysctl.d/99-vendor.conf", "user.max_*_namespaces = 0", True),
+        ("/etc/sysctl.conf", "user.max_net_namespaces = 5", True),
+        ("/etc/sysctl.d/99-userns.conf", "kernel.unprivileged_userns_clone = 0", True),
+        ("/etc/sysctl.d/10-site.conf", "user.max_net_namespaces = 5", False),
+        ("/etc/sysctl.d/95-site.conf", "user.max_net_namespaces = 0", False),
+        ("/etc/sysctl.d/95-site.conf", "# user.max_net_namespaces = 5", False),
+        ("/etc/sysctl.d/95-site.conf", "user.max_user_namespaces = 20000", False),
+    ],
+)
+def test_a_sysctl_line_conflicts_when_it_comes_later_and_says_otherwise(path: str, line: str, conflict: bool) -> None:
+    assert bool(namespaces.conflicts(OWN, {path: line + "\n"})) is conflict
+
+
+def test_a_conflict_names_file_and_line() -> None:
+    (said,) = namespaces.conflicts(OWN, {"/etc/sysctl.d/95-site.conf": "\nuser.max_net_namespaces=7\n"})
+    assert said == "/etc/sysctl.d/95-site.conf:2: user.max_net_namespaces = 7"
+
+
+def test_network_namespaces_without_a_process_are_found_by_their_mount() -> None:
+    mountinfo = (
+        "341 25 0:4 net:[4026532201] /run/netns/x rw shared:5 - nsfs nsfs rw\n25 1 0:22 / /run rw - tmpfs t rw\n"
+    )
+    assert namespaces.named_namespaces(mountinfo) == ["/run/netns/x"]
+
+
+@pytest.mark.parametrize(
+    "cgroups,unit",
+    [
+        ("0::/system.slice/polkit.service\n", "polkit.service"),
+        ("4:memory:/x\n1:name=systemd:/system.slice/cron.service\n", "cron.service"),
+        ("0::/user.slice/user-1000.slice/session-1.scope\n", ""),
+    ],
+)
+def test_a_process_belongs_to_the_unit_of_its_cgroup(cgroups: str, unit: str) -> None:
+    assert namespaces.unit_of(cgroups) == unit
+
+
+DEB822 = """\
+# a comment
+Types: deb deb-src
+URIs: https://mirror.example/debian
+Suites: trixie trixie-updates
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+
+Enabled: no
+Types: deb
+URIs: https://off.example/debian
+Suites: trixie
+Signed-By:
+ -----BEGIN PGP PUBLIC KEY BLOCK-----
+ .
+ -----END PGP PUBLIC KEY BLOCK-----
+"""
+
+
+def test_the_source_of_the_hosts_release_is_found_in_both_formats() -> None:
+    key = "/usr/share/keyrings/debian-archive-keyring.gpg"
+    (entry,) = apptainer.deb822_sources(DEB822)
+    assert entry == {"uri": "https://mirror.example/debian", "suites": "trixie trixie-updates", "signed_by": key}
+    lines = list(apptainer.one_line_sources("deb http://sec.example x-security main\ndeb http://m.example x main\n"))
+    assert apptainer.release_source(lines, "x")["uri"] == "http://m.example"
+    assert apptainer.release_source(lines, "y") == {}
+
+
+def test_a_key_inside_a_source_keeps_its_lines() -> None:
+    (entry,) = [e for e in apptainer.deb822_sources(DEB822.replace("Enabled: no\n", "")) if "off" in e["uri"]]
+    assert entry["signed_by"].endswith("\n -----END PGP PUBLIC KEY BLOCK-----")
