@@ -42,9 +42,8 @@ class Script:
         before = [SimpleNamespace(check=QUIET)]
         faults = [SimpleNamespace(run="break here", red=[HERE]), SimpleNamespace(run="be loud", red=[QUIET])]
         self.recipe = SimpleNamespace(true_before=before, sabotage=faults)
-        channel = SimpleNamespace(run=lambda line, _deadline: self.faults.append(line))
         self.guests = {
-            "worker1": SimpleNamespace(channel=channel, deadline=lambda seconds: seconds, reboot=lambda: None)
+            "worker1": SimpleNamespace(ask=lambda line, _seconds: self.faults.append(line), reboot=lambda: None)
         }
 
     def check(self, _label: str, **_: object) -> CheckReport:

@@ -8,15 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from lading.evidence.store import evidence_file, read_evidence
-from lading.project import Catalogue
+from lading.project import Catalogue, cache_root
 from tests.workshop import REPOSITORY, Workshop
 
 pytestmark = pytest.mark.vm
+T = TypeVar("T")
 
 SETTING = "playbooks/roles/worker_namespaces/tasks/present.yml"
 
@@ -80,7 +83,9 @@ def test_a_guest_that_is_lost_while_the_playbook_runs_is_no_verdict(workshop: Wo
     for line in run.stderr:
         if "Stage apply" in line:
             break
-    os.kill(qemu_of(run.pid), signal.SIGKILL)
+    # The first result is there: the playbook is at work in the guest.
+    wait_for(lambda: next(cache_root().glob(f"runs/*-demo-debian13-{mark_of(run.pid)}/ansible-apply.jsonl"), None))
+    os.kill(wait_for(lambda: qemu_of(run.pid)), signal.SIGKILL)
     out, _ = run.communicate(timeout=300)
     assert run.returncode == 3
     assert "No verdict, the laboratory broke: The guest 'worker1' ended: QEMU exited with -9" in out
@@ -88,14 +93,36 @@ def test_a_guest_that_is_lost_while_the_playbook_runs_is_no_verdict(workshop: Wo
     assert not evidence_file(workshop.catalogue, "demo", "debian13").exists()
 
 
-def qemu_of(engine: int) -> int:
+def mark_of(engine: int) -> str:
+    """Return the id of the run that an engine's children carry."""
+    for child in children(engine):
+        for variable in (child / "environ").read_bytes().split(b"\0"):
+            if variable.startswith(b"LADING_RUN="):
+                return variable.partition(b"=")[2].decode()
+    return "none-yet"
+
+
+def qemu_of(engine: int) -> int | None:
     """Return the process id of an engine's QEMU."""
-    deadline = time.monotonic() + 60
+    for child in children(engine):
+        if b"qemu-system" in (child / "cmdline").read_bytes():
+            return int(child.name)
+    return None
+
+
+def children(engine: int) -> Iterator[Path]:
+    """Yield the folders in /proc of an engine's children."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # processes end while we look
+            if (process / "stat").read_text().rpartition(")")[2].split()[1] == str(engine):
+                yield process
+
+
+def wait_for(look: Callable[[], T | None]) -> T:
+    """Return what there is to be seen, once it is there."""
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        for process in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):  # processes end while we look
-                parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
-                if parent == str(engine) and b"qemu-system" in (process / "cmdline").read_bytes():
-                    return int(process.name)
-        time.sleep(0.1)  # a process of another program: nothing announces it
-    raise AssertionError("no QEMU was started")
+        if (found := look()) is not None:
+            return found
+        time.sleep(0.1)  # another program's progress, which nothing announces
+    raise AssertionError("waited 120 s")

@@ -21,6 +21,10 @@ class ChannelSilent(LabError):
     """The guest did not answer in time on its root channel."""
 
 
+class ChannelGone(LabError):
+    """QEMU closed the channel: the guest is over."""
+
+
 class Channel:
     """A connected root channel."""
 
@@ -65,7 +69,7 @@ class Channel:
         except TimeoutError:
             raise ChannelSilent("The guest does not answer on its root channel.") from None
         except OSError as error:
-            raise LabError(f"The guest's root channel is gone: {error}.") from error
+            raise ChannelGone(f"The guest's root channel is gone: {error}.") from error
 
     def _line(self, deadline: Deadline) -> str:
         while b"\n" not in self._buffer:

@@ -1,5 +1,6 @@
 """A running guest: started cold or from a snapshot, prepared, rebooted, and asked what became of it."""
 
+import contextlib
 import itertools
 import re
 import secrets
@@ -16,7 +17,8 @@ from typing import Self
 
 from lading import process
 from lading.errors import LabError
-from lading.lab import channel, machine, qmp, ssh
+from lading.lab import machine, qmp, ssh
+from lading.lab.channel import Answer, Channel, ChannelGone, ChannelSilent
 from lading.lab.deadline import Deadline
 from lading.lab.image import GuestImage
 from lading.lab.machine import Machine, Wiring
@@ -76,6 +78,19 @@ class Guest:
         """Return a deadline that fits this guest's speed."""
         return Deadline.after(seconds, emulated=self.emulated)
 
+    def ask(self, script: str, seconds: float = ANSWER_SECONDS, *, check: bool = True) -> Answer:
+        """Run a shell script as root over the root channel, which needs neither network nor sshd.
+
+        Raises:
+            LabError: the guest was lost, does not answer in time (stretched under emulation), or `check` and it failed.
+        """
+        try:
+            return self.channel.run(script, self.deadline(seconds), check=check)
+        except ChannelSilent:
+            raise self.lost("hangs: its root channel does not answer") from None
+        except ChannelGone:
+            raise self.lost("is gone") from None
+
     # Starting -----------------------------------------------------------------------------------------------------
 
     def boot(self) -> None:
@@ -106,7 +121,7 @@ class Guest:
         """
         before = self.boot_id()
         self._take_kernel()
-        self.channel.run("systemctl --no-block reboot", self.deadline(ANSWER_SECONDS))
+        self.ask("systemctl --no-block reboot")
         self._wait_for_end(self.deadline(30))
         self._close()
         self.start_cold()
@@ -116,7 +131,7 @@ class Guest:
 
     def boot_id(self) -> str:
         """Return the kernel's id of this boot."""
-        return self.channel.run("cat /proc/sys/kernel/random/boot_id", self.deadline(ANSWER_SECONDS)).output.strip()
+        return self.ask("cat /proc/sys/kernel/random/boot_id").output.strip()
 
     def make_disk(self) -> None:
         """Give the guest a fresh disk on top of its image's."""
@@ -138,7 +153,7 @@ class Guest:
         """Wait until the boot is over, and prepare the guest."""
         self.channel.wait(self.deadline(ANSWER_SECONDS))
         # "degraded" is a state that a check may look at; here it only matters that the start is over.
-        self.channel.run("systemctl is-system-running --wait", self.deadline(BOOT_SECONDS), check=False)
+        self.ask("systemctl is-system-running --wait", BOOT_SECONDS, check=False)
         self._prepare()
 
     def _launch(self, *, incoming: bool = False) -> None:
@@ -159,7 +174,7 @@ class Guest:
         self._qemu = process.spawn(words, log=self.folder / "qemu.log")
         limit = Deadline.after(20)
         self.monitor = self._stack.enter_context(qmp.negotiated(self._connect(wiring.monitor, limit), limit))
-        self.channel = channel.Channel(self._stack.enter_context(self._connect(wiring.channel, limit)))
+        self.channel = Channel(self._stack.enter_context(self._connect(wiring.channel, limit)))
         control = sockets / f"{self.name}-{number}.ssh"
         self.ssh = ssh.write_config(self.folder, control, self.image, self.name, self._forwarded_port())
 
@@ -221,10 +236,9 @@ class Guest:
     def _prepare(self) -> None:
         """Give the guest what a snapshot can't hold: the time, its own random numbers, names, and its image disks."""
         self._plug_images()
-        limit = self.deadline(ANSWER_SECONDS)
-        self.channel.wait(limit, every=0.5)
+        self.channel.wait(self.deadline(ANSWER_SECONDS), every=0.5)
         # The time is taken after the guest answered: taken before, it would be late by the time the answer took.
-        self.channel.run(self._preparation(), limit)
+        self.ask(self._preparation())
 
     def _preparation(self) -> str:
         mac = "52:54:00:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))
@@ -267,9 +281,8 @@ echo > /dev/udp/10.0.2.2/9
 
     def _take_kernel(self) -> None:
         """Fetch the newest kernel of the guest's own disk, unless it is the one it was booted with."""
-        listing = self.channel.run(
-            "k=$(ls -v /boot/vmlinuz-* | tail -n 1); i=/boot/initrd.img-${k#/boot/vmlinuz-}; sha256sum $k $i",
-            self.deadline(30),
+        listing = self.ask(
+            "k=$(ls -v /boot/vmlinuz-* | tail -n 1); i=/boot/initrd.img-${k#/boot/vmlinuz-}; sha256sum $k $i", 30
         ).output.split()
         for path, attribute in ((listing[1], "_kernel"), (listing[3], "_initrd")):
             digest = listing[listing.index(path) - 1]
@@ -328,6 +341,7 @@ echo > /dev/udp/10.0.2.2/9
     def lost(self, what: str) -> LabError:
         """Return the error that says what became of the guest: a panic, a full disk here, or what QEMU told."""
         cause = what
+        self._reap()
         panics = [line for line in self.console_tail(200).splitlines() if "Kernel panic" in line]
         if panics:
             cause = f"had a kernel panic: '{panics[0].partition('] ')[2] or panics[0]}'"
@@ -337,6 +351,12 @@ echo > /dev/udp/10.0.2.2/9
             told = (self.folder / "qemu.log").read_text(errors="replace").strip().splitlines()
             cause = f"ended: QEMU exited with {self._qemu.returncode}{': ' + told[-1] if told else ''}"
         return LabError(f"The guest '{self.name}' {cause}.", hint=self.where())
+
+    def _reap(self) -> None:
+        """Give a QEMU that is ending the moment it needs, so that its exit code tells the cause."""
+        if self._qemu is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._qemu.wait(timeout=1)
 
     def out_of_space(self) -> bool:
         """Tell whether QEMU stopped the guest because a write failed on this machine's side."""
@@ -354,11 +374,7 @@ echo > /dev/udp/10.0.2.2/9
         """
         if self._qemu is None or self._qemu.poll() is not None or self.out_of_space():
             raise self.lost("is gone")
-        try:
-            answer = self.channel.run("df --output=avail -k / | tail -n 1", self.deadline(ANSWER_SECONDS))
-        except LabError:
-            raise self.lost("hangs: its root channel does not answer") from None
-        if int(answer.output) < 1024:
+        if int(self.ask("df --output=avail -k / | tail -n 1", ANSWER_SECONDS).output) < 1024:
             raise LabError(f"The disk of the guest '{self.name}' is full.", hint=self.where())
 
 

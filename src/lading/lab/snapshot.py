@@ -1,8 +1,10 @@
 """Snapshots: a booted guest's memory and disk, from which each proof starts in a second."""
 
+import errno
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +13,9 @@ from lading.lab import machine
 from lading.lab.guest import Guest
 from lading.lab.machine import Machine
 from lading.lab.workspace import Workspace
+
+BLOCK = 1 << 20
+ZEROS = bytes(BLOCK)
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ def take(guest: Guest, workspace: Workspace) -> Snapshot:
     made = workspace.tmp / f"snapshot-{guest.spec.key}"
     made.mkdir()
     # A saved seed would be the same in every clone.
-    guest.channel.run("rm -f /var/lib/systemd/random-seed; sync", guest.deadline(6))
+    guest.ask("rm -f /var/lib/systemd/random-seed; sync")
     guest.freeze(made / "memory")
     guest.disk.rename(made / "disk.qcow2")
     (made / "machine.json").write_text(machine.canonical(guest.spec))
@@ -80,31 +85,36 @@ def _why_none(spec: Machine, workspace: Workspace) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file's data and where it lies; holes, most of a memory file, are not read.
+    """Return a SHA-256 of what a file holds: of its length, and of each block that is not all zeros, with its place.
 
-    A missing file has the digest of nothing.
+    Most of a memory file are holes; they are not read, and it makes no difference whether zeros lie in one or not.
+    A missing file has the digest ''.
     """
     sha = hashlib.sha256()
     try:
         with path.open("rb") as file:
-            end = os.fstat(file.fileno()).st_size
-            sha.update(str(end).encode())
-            position = 0
-            while position < end:
-                try:
-                    start = os.lseek(file.fileno(), position, os.SEEK_DATA)
-                except OSError:  # no data after this position
-                    break
-                position = os.lseek(file.fileno(), start, os.SEEK_HOLE)
-                sha.update(f"{start}-{position}".encode())
-                file.seek(start)
-                left = position - start
-                while left:
-                    chunk = file.read(min(left, 1 << 20))
-                    sha.update(chunk)
-                    left -= len(chunk)
+            sha.update(str(os.fstat(file.fileno()).st_size).encode())
+            for offset in _data_blocks(file.fileno()):
+                block = os.pread(file.fileno(), BLOCK, offset)
+                if block != ZEROS[: len(block)]:
+                    sha.update(f"{offset}:".encode())
+                    sha.update(block)
     except FileNotFoundError:
         return ""
     except OSError as error:
         raise LabError(f"'{path}' can't be read: {error}.") from error
     return sha.hexdigest()
+
+
+def _data_blocks(descriptor: int) -> Iterator[int]:
+    """Yield the places of a file's blocks, in order, but not of those that lie wholly in a hole."""
+    offset = 0
+    while True:
+        try:
+            offset = os.lseek(descriptor, offset, os.SEEK_DATA) // BLOCK * BLOCK
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # no data from here to the end
+                return
+            raise
+        yield offset
+        offset += BLOCK

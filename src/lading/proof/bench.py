@@ -90,7 +90,7 @@ class Bench:
     def packages(self) -> dict[str, str]:
         """Return the installed packages of the first guest, with their versions."""
         guest = next(iter(self.guests.values()))
-        listing = guest.channel.run("dpkg-query --show", guest.deadline(10)).output
+        listing = guest.ask("dpkg-query --show", 10).output
         return dict(line.split("\t") for line in listing.splitlines() if "\t" in line)
 
 

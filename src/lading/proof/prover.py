@@ -120,7 +120,7 @@ def _resolved(bench: Bench, stages: PlaybookStages) -> dict[str, Any]:
         "accelerator": guest.spec.accelerator,
         "ansible-core": importlib.metadata.version("ansible-core"),
         "image": guest.image.identity,
-        "kernel": guest.channel.run("uname -r", guest.deadline(6)).output.strip(),
+        "kernel": guest.ask("uname -r").output.strip(),
         "packages": dict(sorted(stages.installed.items())),
         "qemu": guest.spec.qemu,
     }

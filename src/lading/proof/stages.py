@@ -62,7 +62,7 @@ class PlaybookStages:
         broken: set[str] = set()
         for number, fault in enumerate(faults, 1):
             for guest in self.bench.guests.values():
-                guest.channel.run(fault.run, guest.deadline(30))
+                guest.ask(fault.run, 30)
             broken |= set(fault.red)
             report = self.bench.check(f"sabotage-{number}", select=watched)
             _refuse_errors(f"sabotage {number}", report)
