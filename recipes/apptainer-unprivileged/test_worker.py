@@ -247,7 +247,7 @@ def test_units_with_a_private_network_restart(host: Host) -> None:
 
 
 def test_directory_image_runs(first: CommandResult) -> None:
-    """An ordinary user runs a container from an unpacked image, as on CVMFS, and is himself in it."""
+    """An ordinary user runs a container from an unpacked image, as on CVMFS, and is the same user in it."""
     assert first.rc == 0, said(first)
     assert re.search(r"^user [1-9]\d*$", first.stdout, re.MULTILINE), said(first)
 
@@ -266,7 +266,7 @@ def test_sif_image_runs(containers: Facts) -> None:
 
 
 def test_root_outside_is_out_of_reach(containers: Facts) -> None:
-    """Root inside a container is the user outside: he neither reads nor writes what is root's, nor signals init."""
+    """Root inside a container is the user outside: what is root's can't be read or written, and init not signalled."""
     seen = containers["root"]
     assert "user 0\n" in seen.stdout, f"No container ran as root inside: {said(seen)}"
     assert not {"read", "opened", "may"} & {line.split()[0] for line in seen.stdout.splitlines()}, said(seen)
@@ -319,12 +319,12 @@ def test_setuid_program_gives_nothing_inside(setuid: CommandResult) -> None:
 
 
 def test_limit_in_apptainer_conf_is_passed_by(brought: Facts) -> None:
-    """A limit in apptainer.conf stops only who does not name another file: without setuid a user may do so."""
+    """A limit in apptainer.conf stops only those who name no other file: without setuid a user may name one."""
     assert "disallows" in brought["installed"].stderr, f"The limit is not in force: {said(brought['installed'])}"
     assert brought["own settings"].stdout == "ran\n", said(brought["own settings"])
 
 
 def test_user_can_bring_another_apptainer(brought: Facts) -> None:
-    """A user runs a copy of Apptainer of his own, with its own settings: what the site installs limits nobody."""
+    """A user runs another copy of Apptainer, with its own settings: what the site installs limits nobody."""
     assert "disallows" in brought["installed"].stderr, f"The limit is not in force: {said(brought['installed'])}"
     assert brought["own copy"].stdout == "ran\n", said(brought["own copy"])

@@ -67,11 +67,11 @@ def test_the_proxy_gives_packages_of_the_mirror_and_nothing_else(lab: Lab, guest
 
 def test_a_reboot_boots_the_same_disk_again(guest: Guest) -> None:
     before = guest.boot_id()
-    guest.ssh.run("echo kept > /root/kept; sync", 60)
+    guest.ssh.run("echo kept > /srv/kept; sync", 60)
     guest.reboot()
     guest.wait_for_ssh()
     assert guest.boot_id() != before
-    assert guest.ssh.run("cat /root/kept; hostname", 60).stdout.split() == ["kept", "worker1"]
+    assert guest.ssh.run("cat /srv/kept; hostname", 60).stdout.split() == ["kept", "worker1"]
     assert guest.ssh.run("systemctl is-system-running", 60).stdout.strip() == "running"
 
 

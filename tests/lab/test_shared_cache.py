@@ -53,11 +53,17 @@ def marks(run: "subprocess.Popen[str]") -> str:
     return run.stdout.readline().split()[1]
 
 
+def is_qemu(pid: int) -> bool:
+    """Tell whether a process is a guest; one that has ended meanwhile is none."""
+    try:
+        return b"qemu-system" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
 MOMENTS: dict[str, Callable[[Path, str], bool]] = {
     "while an image is built": lambda cache, _id: any((cache / "tmp").glob("*/debian13-*/disk.raw")),
-    "while a guest boots": lambda _cache, run: any(
-        b"qemu-system" in Path(f"/proc/{pid}/cmdline").read_bytes() for pid in marked_processes(run)
-    ),
+    "while a guest boots": lambda _cache, run: any(map(is_qemu, marked_processes(run))),
     "while a snapshot is written": lambda cache, _id: any((cache / "tmp").glob("*/snapshot-*/memory")),
 }
 

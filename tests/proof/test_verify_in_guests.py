@@ -3,6 +3,8 @@
 import contextlib
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -14,7 +16,9 @@ from typing import TypeVar
 
 import pytest
 
+from lading import process
 from lading.evidence.store import evidence_file, read_evidence
+from lading.janitor import marked_processes
 from lading.project import Catalogue, cache_root
 from tests.workshop import REPOSITORY, Workshop
 
@@ -112,10 +116,10 @@ def qemu_of(engine: int) -> int | None:
 
 def children(engine: int) -> Iterator[Path]:
     """Yield the folders in /proc of an engine's children."""
-    for process in Path("/proc").glob("[0-9]*"):
+    for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # processes end while we look
-            if (process / "stat").read_text().rpartition(")")[2].split()[1] == str(engine):
-                yield process
+            if (folder / "stat").read_text().rpartition(")")[2].split()[1] == str(engine):
+                yield folder
 
 
 def wait_for(look: Callable[[], T | None]) -> T:
@@ -126,3 +130,20 @@ def wait_for(look: Callable[[], T | None]) -> T:
             return found
         time.sleep(0.1)  # another program's progress, which nothing announces
     raise AssertionError("waited 120 s")
+
+
+def test_a_kept_guest_stays_up_until_gc_ends_it(workshop: Workshop) -> None:
+    workshop.write("playbooks/roles/demo/tasks/main.yml", "- name: Nothing\n  ansible.builtin.ping:\n")
+    run = lading(workshop.root, "verify", "demo", "--grade", "quick", "--keep")
+    out, err = run.communicate(timeout=300)
+    assert run.returncode == 0, err
+    line = next(line.partition("The guest is up: ")[2] for line in out.splitlines() if "The guest is up: " in line)
+    name = re.search(r"runs/\S*-(\w+)/worker1", line)
+    assert name is not None
+    assert process.run([*shlex.split(line), "hostname"], timeout=60).stdout == "worker1\n"
+    assert marked_processes(name[1])
+    collected = lading(workshop.root, "gc")
+    said, _ = collected.communicate(timeout=60)
+    assert f"tmp/{name[1]} (its run is over; " in said
+    assert marked_processes(name[1]) == []
+    assert not Path(f"/tmp/lading-{os.getuid()}-{name[1]}").exists()

@@ -2,8 +2,9 @@
 set -eu
 root=$1
 
-install -d -m 0700 "$root/root/.ssh"
-printf '%s' "$USER_KEY_PUB" > "$root/root/.ssh/authorized_keys"
+home=$root/root
+install -d -m 0700 "$home/.ssh"
+printf '%s' "$USER_KEY_PUB" > "$home/.ssh/authorized_keys"
 # One pinned host key: the others would only cost time at each boot.
 rm -f "$root"/etc/ssh/ssh_host_*
 (umask 077; printf '%s' "$HOST_KEY" > "$root/etc/ssh/ssh_host_ed25519_key")
