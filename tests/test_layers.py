@@ -9,7 +9,7 @@ import pytest
 import lading
 
 LAYERS = [
-    {"errors", "janitor", "narrator", "process", "project", "sizes"},
+    {"errors", "janitor", "narrator", "process", "project", "redact", "sizes"},
     {"recipe"},
     {"page"},
     {"lab"},

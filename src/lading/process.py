@@ -168,6 +168,13 @@ def _kill_group(child: "subprocess.Popen[bytes]") -> None:
     child.wait()
 
 
+def scrubbed_environment(home: Path) -> dict[str, str]:
+    """Return the environment in which a recipe's code runs: no agent, no token, a home of its own."""
+    home.mkdir(parents=True, exist_ok=True)
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+    return {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TERM": "dumb"}
+
+
 class Janitor:
     """A process that outlives the engine by a moment, to leave nothing behind.
 

@@ -77,7 +77,7 @@ def test_committed_evidence_alone_does_not_count_as_done(
     code, out, err = run("demo")
     assert "Proving demo on debian13" in err
     assert code == ExitCode.USAGE
-    assert "name no Debian mirror" in err
+    assert "Not proven, the input is wrong: This machine's apt sources name no Debian mirror." in out
     assert "known" not in out
 
 

@@ -9,9 +9,11 @@ import pytest
 from lading.errors import LabError
 from lading.lab.guest import Guest
 from lading.lab.image import GuestImage
-from lading.lab.lab import Lab
+from lading.lab.lab import Lab, opened_lab
 from lading.project import find_catalogue
 from lading.recipe.platforms import load_platforms
+
+from .conftest import workspace_in
 
 pytestmark = pytest.mark.vm
 
@@ -119,18 +121,22 @@ def test_a_full_disk_of_this_machine_is_no_verdict(guest: Guest) -> None:
         guest.require_health()
 
 
-def test_a_dead_mirror_is_no_verdict(lab: Lab, guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dead_mirror_is_no_verdict(
+    lab: Lab, image: GuestImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    lab.traffic.outages.clear()
-    lab.require_mirror()
-    monkeypatch.setattr("urllib.request._opener", None)  # it remembers the environment of its first use
-    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
-    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
-    guest.ssh.run("apt-get -o Acquire::Retries=0 update", 300)
-    with pytest.raises(LabError, match="mirror did not answer"):
-        lab.require_mirror()
-    lab.traffic.outages.clear()
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
+    with (
+        workspace_in(lab.workspace.cache) as workspace,
+        opened_lab(workspace) as cut_off,
+        cut_off.guest("worker1", image, tmp_path) as guest,
+    ):
+        cut_off.require_mirror()
+        guest.ssh.run("apt-get -o Acquire::Retries=0 update", 300)
+        with pytest.raises(LabError, match="mirror did not answer"):
+            cut_off.require_mirror()
 
 
 def test_a_missing_package_of_a_healthy_mirror_is_no_outage(lab: Lab, guest: Guest) -> None:

@@ -23,6 +23,8 @@ class Upstream:
     port: int = 0
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     pages: dict[str, bytes | int] = field(default_factory=dict)
+    announced: int | None = None
+    location: str = ""
 
 
 @contextmanager
@@ -38,7 +40,9 @@ def upstream() -> Iterator[Upstream]:
             self.send_response(code)
             self.send_header("Last-Modified", STAMP)
             body = page if isinstance(page, bytes) and code == 200 else b""
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(state.announced or len(body)))
+            if code == 302:
+                self.send_header("Location", state.location)
             self.end_headers()
             self.wfile.write(body)
 
@@ -140,6 +144,29 @@ def test_a_dead_mirror_is_an_outage(stack: ExitStack, tmp_path: Path) -> None:
     traffic = stack.enter_context(serving(tmp_path / "p", tmp_path / "cache", tmp_path, {f"127.0.0.1:{port}": "http"}))
     assert Client(tmp_path / "p", port).get("/debian/x")[0] == 502
     assert "refused" in traffic.outages[0]
+
+
+def test_half_a_package_is_an_outage_and_is_not_kept(proxied: tuple[Client, Traffic], mirror: Upstream) -> None:
+    client, traffic = proxied
+    mirror.pages["/debian/pool/c.deb"] = b"whole"
+    mirror.announced = 10
+    assert client.get("/debian/pool/c.deb")[0] == 502
+    assert "only 5 of 10 bytes came" in traffic.outages[0]
+    mirror.announced = None
+    assert client.get("/debian/pool/c.deb") == (200, b"whole")
+
+
+def test_a_redirect_leads_nowhere_else(proxied: tuple[Client, Traffic], mirror: Upstream, stack: ExitStack) -> None:
+    client, _ = proxied
+    other = stack.enter_context(upstream())
+    other.pages["/secret"] = b"secret"
+    mirror.location = f"http://127.0.0.1:{other.port}/secret"
+    mirror.pages["/debian/pool/d.deb"] = 302
+    assert client.get("/debian/pool/d.deb") == (302, b"")
+    assert other.asked == []
+    mirror.location = f"http://127.0.0.1:{mirror.port}/debian/pool/e.deb"
+    mirror.pages["/debian/pool/e.deb"] = b"moved"
+    assert client.get("/debian/pool/d.deb") == (200, b"moved")
 
 
 def test_the_same_file_asked_for_by_many_is_fetched_once(proxied: tuple[Client, Traffic], mirror: Upstream) -> None:

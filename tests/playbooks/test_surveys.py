@@ -60,6 +60,7 @@ def test_a_drop_in_has_the_section_of_its_unit(unit: str, section: str) -> None:
         ("/etc/sysctl.d/95-site.conf", "user.max_net_namespaces = 0", False),
         ("/etc/sysctl.d/95-site.conf", "# user.max_net_namespaces = 5", False),
         ("/etc/sysctl.d/95-site.conf", "user.max_user_namespaces = 20000", False),
+        ("/etc/sysctl.d/95-site.conf", "= 5", False),
     ],
 )
 def test_a_sysctl_line_conflicts_when_it_comes_later_and_says_otherwise(path: str, line: str, conflict: bool) -> None:

@@ -53,6 +53,12 @@ def test_a_claim_of_more_than_was_found_is_not_reproduced(workshop: Workshop, jo
     assert result(workshop, job, less).kind == "not-reproduced"
 
 
+def test_a_full_proof_bears_out_a_quick_claim(workshop: Workshop, job: Job) -> None:
+    passing = found(workshop)
+    prove(workshop, outcomes={"apply": "passed", "green": "passed"})
+    assert result(workshop, job, passing).kind == "proven"
+
+
 def test_an_old_claim_must_hold_too(workshop: Workshop, job: Job) -> None:
     failing = found(workshop, green="failed")
     prove(workshop, finished=DAY - timedelta(days=40))
@@ -63,7 +69,7 @@ def test_a_claim_that_holds_is_proven(workshop: Workshop, job: Job) -> None:
     passing = found(workshop)
     prove(workshop)
     judged = result(workshop, job, passing)
-    assert (judged.kind, judged.message) == ("proven", "")
+    assert (judged.kind, judged.message) == ("proven", "The committed evidence holds.")
 
 
 def test_where_nothing_is_claimed_the_run_alone_counts(workshop: Workshop, job: Job) -> None:
@@ -79,6 +85,8 @@ def test_where_nothing_is_claimed_the_run_alone_counts(workshop: Workshop, job: 
         ([], ExitCode.OK),
         (["proven", "known", "not-reached"], ExitCode.OK),
         (["proven", "lab-error"], ExitCode.LAB),
+        (["bad-input", "lab-error"], ExitCode.USAGE),
+        (["bad-input", "failed"], ExitCode.FAILED),
         (["lab-error", "failed"], ExitCode.FAILED),
         (["not-reproduced", "proven"], ExitCode.FAILED),
     ],

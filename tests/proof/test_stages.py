@@ -9,6 +9,7 @@ import pytest
 
 from lading.checks.report import CheckReport, CheckResult, Outcome
 from lading.errors import PathFailed
+from lading.lab.channel import Answer
 from lading.proof.bench import Bench
 from lading.proof.stages import PlaybookStages
 from lading.routes.playbook import PlayResult, TaskResult
@@ -37,20 +38,28 @@ class Script:
     plays: list[PlayResult] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     recipe: Any = None
+    fault_rc: int = 0
+    fingerprints: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         before = [SimpleNamespace(check=QUIET)]
         faults = [SimpleNamespace(run="break here", red=[HERE]), SimpleNamespace(run="be loud", red=[QUIET])]
         self.recipe = SimpleNamespace(true_before=before, sabotage=faults)
-        self.guests = {
-            "worker1": SimpleNamespace(ask=lambda line, _seconds: self.faults.append(line), reboot=lambda: None)
-        }
+        self.guests = {"worker1": SimpleNamespace(ask=self.ask, reboot=lambda: None)}
 
     def check(self, _label: str, **_: object) -> CheckReport:
         return self.reports.pop(0)
 
     def play(self, _label: str, **_: object) -> PlayResult:
         return self.plays.pop(0)
+
+    def ask(self, line: str, _seconds: float, *, check: bool) -> Answer:
+        assert not check, "a fault that can't be made is told as such"
+        self.faults.append(line)
+        return Answer(self.fault_rc, "no such file")
+
+    def fingerprint(self) -> str:
+        return self.fingerprints.pop(0) if self.fingerprints else ""
 
     def packages(self) -> dict[str, str]:
         return {}
@@ -139,3 +148,19 @@ def test_a_repair_that_leaves_something_broken_is_refused() -> None:
 def test_after_a_reboot_every_check_must_pass() -> None:
     with pytest.raises(PathFailed, match=r"'test_demo.py::test_here'"):
         stages(report(here="failed", quiet="passed")).reboot()
+
+
+def test_a_fault_that_cannot_be_made_is_the_recipes() -> None:
+    run = stages()
+    cast(Script, run.bench).fault_rc = 1
+    with pytest.raises(PathFailed, match=r"The fault 'break here' could not be made \(exit 1\): no such file"):
+        run.sabotage()
+
+
+def test_check_mode_on_the_untouched_host_may_change_nothing() -> None:
+    run = stages(plays=(play(), play("Install")))
+    assert run.apply() == "--check changed nothing; then 1 tasks changed something"
+    run = stages(plays=(play(), play("Install")))
+    cast(Script, run.bench).fingerprints = ["before", "after"]
+    with pytest.raises(PathFailed, match="On the untouched host, --check changed packages"):
+        run.apply()

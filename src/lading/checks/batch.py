@@ -15,6 +15,9 @@ from testinfra.host import Host
 LONGEST = 90_000
 """The kernel takes arguments of at most 128 KiB (`MAX_ARG_STRLEN`), and the script travels as one, in Base64."""
 
+NO_USER = 67
+"""The exit code of a batch for a user whom the host does not have (EX_NOUSER of sysexits.h)."""
+
 TIMED_OUT = 124
 """The exit code of a command that did not end in its time, as in timeout(1)."""
 
@@ -41,6 +44,10 @@ shell=$(echo "$entry" | cut -d: -f7)
 exec runuser -u @USER@ -- env -i HOME="$home" SHELL="$shell" USER=@USER@ LOGNAME=@USER@ PATH=@PATH@ \
 sh -c "$(echo @SCRIPT@ | base64 -d)" </dev/null
 """
+
+
+class HostLost(RuntimeError):
+    """The host did not answer, or not to the end: no verdict about what was asked."""
 
 
 class Result(CommandResult):  # type: ignore[misc]
@@ -81,7 +88,8 @@ def batch(
         timeout: seconds for each command; one that takes longer gets the exit code 124.
 
     Raises:
-        RuntimeError: the host was lost, or has no such user: no verdict about what was asked.
+        HostLost: the connection broke: no verdict about what was asked.
+        RuntimeError: the host has no such user.
         ValueError: a command holds a null byte, or all of them are too long for one round trip.
 
     Example:
@@ -99,10 +107,13 @@ def batch(
         return {}
     token = f"lading-{secrets.token_hex(8)}"
     script = _script(commands.values(), environment or {}, token, timeout)
-    ran = host.run(command_line(script, user))
+    try:
+        ran = host.run(command_line(script, user))
+    except RuntimeError as error:  # testinfra's, where ssh itself ended with 255
+        raise HostLost(str(error)[-500:]) from error
     answers = [line.split(" ")[1:] for line in ran.stdout.splitlines() if line.startswith(f"{token} ")]
     if ran.rc != 0 or len(answers) != len(commands):
-        raise RuntimeError(
+        raise (RuntimeError if ran.rc == NO_USER else HostLost)(
             f"The host answered {len(answers)} of {len(commands)} commands (exit code {ran.rc}): "
             f"{ran.stderr.strip()[-500:] or 'it said nothing'}"
         )

@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
+from lading.checks.batch import HostLost
 from lading.checks.report import WORST_FIRST, Outcome
 from lading.checks.site import Site, load_site
 from lading.errors import LadingError
 
 LONGEST_MESSAGE = 4000
 KEY = pytest.StashKey[list[tuple[Outcome, float, str]]]()
+LOST = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,6 +55,8 @@ def pytest_runtest_makereport(
     """Gather what each phase of a test came to, and write its line after the last."""
     report = yield
     phases = item.stash.setdefault(KEY, [])
+    if call.excinfo is not None and isinstance(call.excinfo.value, HostLost):
+        item.stash[LOST] = True
     phases.append((classify(report, call.excinfo), report.duration, _message(report, item)))
     if report.when == "teardown" and (file := item.config.getoption("lading_report")):
         with file.open("a") as lines:
@@ -84,6 +88,7 @@ def _line(item: pytest.Item, phases: list[tuple[Outcome, float, str]]) -> dict[s
         "seconds": round(sum(seconds for _, seconds, _ in phases), 3),
         "message": "\n".join(message for _, _, message in phases if message)[:LONGEST_MESSAGE],
         "mutates": item.get_closest_marker("mutates") is not None,
+        "lost": item.stash.get(LOST, False),
     }
 
 

@@ -16,13 +16,17 @@ WORST_FIRST: tuple[Outcome, ...] = ("error", "failed", "skipped", "passed")
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The outcome of a check on all hosts of its group: the worst one, the time of all, and every message."""
+    """The outcome of a check on all hosts of its group: the worst one, the time of all, and every message.
+
+    `lost` tells that a connection broke while it asked, so that its error is no verdict.
+    """
 
     check: str
     outcome: Outcome
     seconds: float
     message: str
     mutates: bool
+    lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,12 @@ def _from_line(line: str) -> CheckResult:
     if fields["outcome"] not in get_args(Outcome):
         raise ValueError(f"unknown outcome '{fields['outcome']}'")
     return CheckResult(
-        fields["check"], fields["outcome"], float(fields["seconds"]), fields["message"], bool(fields["mutates"])
+        fields["check"],
+        fields["outcome"],
+        float(fields["seconds"]),
+        fields["message"],
+        bool(fields["mutates"]),
+        bool(fields.get("lost", False)),
     )
 
 
@@ -113,4 +122,5 @@ def _merge(found: Iterable[CheckResult]) -> Iterable[CheckResult]:
 def _worse(first: CheckResult, second: CheckResult) -> CheckResult:
     outcome = min(first.outcome, second.outcome, key=WORST_FIRST.index)
     message = "\n".join(filter(None, (first.message, second.message)))
-    return replace(first, outcome=outcome, seconds=first.seconds + second.seconds, message=message)
+    lost = first.lost or second.lost
+    return replace(first, outcome=outcome, seconds=first.seconds + second.seconds, message=message, lost=lost)

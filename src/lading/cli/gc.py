@@ -3,7 +3,7 @@
 import click
 
 from lading.cli.render import examples, print_json
-from lading.lab.upkeep import KEPT_DAYS, Removed, tidy
+from lading.lab.upkeep import KEPT_DAYS, Removed, living, tidy
 from lading.project import cache_root
 from lading.sizes import size_text
 
@@ -27,6 +27,8 @@ def gc(everything: bool, as_json: bool) -> None:
     for one in removed:
         click.echo(f"{size_text(one.size):>10}  {one.what} ({one.why})")
     click.echo(_closing(removed))
+    if runs := living(cache_root()):
+        click.echo(f"{len(runs)} runs are under way; the cache was left as it is for them.")
 
 
 def _closing(removed: list[Removed]) -> str:

@@ -8,7 +8,7 @@ import click
 
 from lading.cli.main import Settings
 from lading.cli.render import clean, examples, print_json, seconds_text, today
-from lading.errors import ExitCode, UsageError
+from lading.errors import ExitCode, LabError, UsageError
 from lading.evidence.model import Grade, Statement
 from lading.evidence.store import evidence_file
 from lading.lab.deadline import Deadline
@@ -88,15 +88,27 @@ def verify(  # noqa: PLR0913, PLR0917 (click hands each option over as an argume
     started = time.monotonic()
     with ended_by_signals():
         results = list(run_jobs(catalogue, jobs, Manner(accel, force, keep, ci, limit), narrator, today()))
-        built = build_site(catalogue, narrator) if site else None
-    if as_json:
-        print_json([_data(result) for result in results])
-    else:
-        _tell(catalogue, results, skipped, time.monotonic() - started)
-        if built:
-            pages = [built / result.job.loaded.page.relative_to(catalogue.docs).with_suffix("") for result in results]
-            click.echo(f"\nOpen {pages[0] / 'index.html' if pages else built / 'index.html'}")
-    return exit_code(results)
+        if as_json:
+            print_json([_data(result) for result in results])
+        else:
+            _tell(catalogue, results, skipped, time.monotonic() - started)
+        code = exit_code(results)
+        if site:
+            _build(catalogue, results, narrator, code)
+    return code
+
+
+def _build(catalogue: Catalogue, results: Sequence[Result], narrator: Narrator, code: ExitCode) -> None:
+    """Build the site and name the page to open. What came of the proofs has been told, and outranks a broken page."""
+    try:
+        built = build_site(catalogue, narrator)
+    except LabError as error:
+        if code == ExitCode.OK:
+            raise
+        click.echo(clean(f"The site could not be built either: {error.message}"), err=True)
+        return
+    pages = [built / result.job.loaded.page.relative_to(catalogue.docs).with_suffix("") for result in results]
+    click.echo(f"\nOpen {(pages[0] if pages else built) / 'index.html'}", err=True)
 
 
 def _data(result: Result) -> dict[str, Any]:
@@ -155,6 +167,8 @@ def _verdict(catalogue: Catalogue, result: Result) -> str:
             return f"NOT REPRODUCED: {result.message}"
         case "not-reached":
             return f"Not reached: {result.message}."
+        case "bad-input":
+            return f"Not proven, the input is wrong: {result.message}"
         case "lab-error":
             return f"No verdict, the laboratory broke: {result.message}"
 
@@ -163,6 +177,6 @@ def _closing(results: Sequence[Result]) -> str:
     counts: dict[str, int] = {}
     for result in results:
         counts[result.kind] = counts.get(result.kind, 0) + 1
-    words = {"known": "known already", "lab-error": "without a verdict", "not-reached": "not reached",
-             "not-reproduced": "not reproduced"}  # fmt: skip
+    words = {"known": "known already", "lab-error": "without a verdict", "bad-input": "with wrong input",
+             "not-reached": "not reached", "not-reproduced": "not reproduced"}  # fmt: skip
     return ", ".join(f"{count} {words.get(kind, kind)}" for kind, count in counts.items()) or "Nothing to prove"

@@ -29,6 +29,8 @@ BOOT_SECONDS = 60
 ANSWER_SECONDS = 6
 # The console is silent for a while in a healthy boot too; longer than this is worth a word to whoever waits.
 QUIET_CONSOLE_SECONDS = 30
+# A package manager that met a full disk rolls back, and so frees some of it again.
+FULL_KIB = 100 * 1024
 
 
 @dataclass
@@ -41,7 +43,6 @@ class Guest:
     workspace: Workspace
     folder: Path
     images: Mapping[str, Path] = field(default_factory=dict)
-    neighbours: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.disk = self.workspace.tmp / f"{self.name}.qcow2"
@@ -98,6 +99,8 @@ class Guest:
         self.make_disk()
         self.start_cold()
         self._settle()
+        self._take_identity()
+        self._mount_images()
 
     def restore(self, memory: Path, backing: Path) -> None:
         """Start from a snapshot's memory and disk, and prepare the guest.
@@ -111,10 +114,11 @@ class Guest:
         self.monitor.command("migrate-incoming", {"uri": f"file:{memory}"}, deadline=limit)
         self.monitor.wait_for_migration(limit)
         self.monitor.command("cont")
-        self._prepare()
+        self._take_identity()
+        self._mount_images()
 
     def reboot(self) -> None:
-        """Reboot with the kernel that the guest has on its own disk now, and prepare it again.
+        """Reboot with the kernel that the guest has on its own disk now; only its test images are mounted anew.
 
         Raises:
             LabError: the boot id did not change, or the guest did not come back.
@@ -126,6 +130,7 @@ class Guest:
         self._close()
         self.start_cold()
         self._settle()
+        self._mount_images()
         if self.boot_id() == before:
             raise LabError(f"'{self.name}' was asked to reboot but its boot id is the same.", hint=self.where())
 
@@ -150,11 +155,10 @@ class Guest:
             self.wait_for_ssh(limit)
 
     def _settle(self) -> None:
-        """Wait until the boot is over, and prepare the guest."""
+        """Wait until the boot is over."""
         self.channel.wait(self.deadline(ANSWER_SECONDS))
         # "degraded" is a state that a check may look at; here it only matters that the start is over.
         self.ask("systemctl is-system-running --wait", BOOT_SECONDS, check=False)
-        self._prepare()
 
     def _launch(self, *, incoming: bool = False) -> None:
         number = next(self._starts)
@@ -233,22 +237,14 @@ class Guest:
 
     # Preparing ----------------------------------------------------------------------------------------------------
 
-    def _prepare(self) -> None:
-        """Give the guest what a snapshot can't hold: the time, its own random numbers, names, and its image disks."""
-        self._plug_images()
+    def _take_identity(self) -> None:
+        """Give the guest what a snapshot can't hold: the time, its own random numbers, and its own names."""
         self.channel.wait(self.deadline(ANSWER_SECONDS), every=0.5)
         # The time is taken after the guest answered: taken before, it would be late by the time the answer took.
-        self.ask(self._preparation())
+        self.ask(self._identity())
 
-    def _preparation(self) -> str:
+    def _identity(self) -> str:
         mac = "52:54:00:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))
-        names = "\n".join(f"{address} {name}" for name, address in self.neighbours.items())
-        mounts = "\n".join(
-            f"udevadm wait --timeout=60 /dev/disk/by-id/virtio-{_serial_number(name)}\n"
-            f"mkdir -p /srv/images/{name}\n"
-            f"mount -o ro,noload /dev/disk/by-id/virtio-{_serial_number(name)} /srv/images/{name}"
-            for name in self.images
-        )
         # The pool is credited and told to reseed (random(4): RNDADDENTROPY 0x40085203, RNDRESEEDCRNG 0x5207): bytes
         # merely written to it would not show in the generator's output before its next own reseed.
         return f"""set -e
@@ -262,13 +258,24 @@ cat > /etc/hosts <<'END'
 127.0.0.1 localhost
 127.0.1.1 {self.name}
 ::1 localhost
-{names}
 END
 ip link set dev eth0 address {mac}
 # QEMU's network still knows the snapshot's address: any packet out makes the kernel ask, and so tell the new one.
 echo > /dev/udp/10.0.2.2/9
-{mounts}
 """
+
+    def _mount_images(self) -> None:
+        """Plug the test images' disks, and mount them where recipes expect them."""
+        if not self.images:
+            return
+        self._plug_images()
+        mounts = "\n".join(
+            f"udevadm wait --timeout=60 /dev/disk/by-id/virtio-{_serial_number(name)}\n"
+            f"mkdir -p /srv/images/{name}\n"
+            f"mount -o ro,noload /dev/disk/by-id/virtio-{_serial_number(name)} /srv/images/{name}"
+            for name in self.images
+        )
+        self.ask(f"set -e\n{mounts}", 10)
 
     def _plug_images(self) -> None:
         for number, (name, path) in enumerate(self.images.items()):
@@ -374,7 +381,7 @@ echo > /dev/udp/10.0.2.2/9
         """
         if self._qemu is None or self._qemu.poll() is not None or self.out_of_space():
             raise self.lost("is gone")
-        if int(self.ask("df --output=avail -k / | tail -n 1", ANSWER_SECONDS).output) < 1024:
+        if int(self.ask("df --output=avail -k / | tail -n 1", ANSWER_SECONDS).output) < FULL_KIB:
             raise LabError(f"The disk of the guest '{self.name}' is full.", hint=self.where())
 
 

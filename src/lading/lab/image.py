@@ -219,7 +219,7 @@ def _mmdebstrap(
         log = made / "build.log"
         done = process.run(
             argv,
-            env={**os.environ, **environment, "TMPDIR": str(workspace.build)},
+            env={**_build_environment(workspace), **environment, "TMPDIR": str(workspace.build)},
             log=log,
             timeout=BUILD_TIMEOUT,
             check=False,
@@ -229,6 +229,12 @@ def _mmdebstrap(
         (made / name).chmod(0o600)
     if done.rc != 0 or any((made / name).stat().st_size == 0 for name in outputs):
         _fail(sources[0], log.read_text(errors="replace"))
+
+
+def _build_environment(workspace: Workspace) -> dict[str, str]:
+    """Return a scrubbed environment, since a recipe's set-up lines run in it, with what apt needs to reach a mirror."""
+    proxies = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
+    return {**process.scrubbed_environment(workspace.tmp / "home"), **proxies}
 
 
 def _fail(suite: str, log: str) -> None:

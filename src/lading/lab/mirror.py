@@ -48,6 +48,12 @@ def find_mirror(apt: Path = Path("/etc/apt")) -> Mirror:
             "This machine's apt sources name no Debian mirror.",
             hint=f"Set {VARIABLES[0]} (and {VARIABLES[1]}) to the addresses of one.",
         )
+    for address in (main, security):
+        if address and "@" in urlsplit(address).netloc:
+            raise UsageError(
+                "The address of this machine's Debian mirror holds a password, which no guest should see.",
+                hint=f"Set {VARIABLES[0]} (and {VARIABLES[1]}) to a mirror that asks for none.",
+            )
     return Mirror(main, security)
 
 

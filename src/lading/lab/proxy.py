@@ -6,10 +6,11 @@ import shutil
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from http.client import HTTPException, HTTPMessage, HTTPResponse
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingMixIn, UnixStreamServer
@@ -40,6 +41,7 @@ class Store:
 
     folder: Path
     scratch: Path
+    opener: urllib.request.OpenerDirector
     locks: dict[str, threading.Lock] = field(default_factory=dict)
 
     def get(self, url: str) -> tuple[Path, dict[str, str]] | int:
@@ -62,28 +64,51 @@ class Store:
             if validator in known:
                 request.add_header(question, known[validator])
         try:
-            with urllib.request.urlopen(request, timeout=UPSTREAM_TIMEOUT) as answer:  # noqa: S310 - as above
+            with self.opener.open(request, timeout=UPSTREAM_TIMEOUT) as answer:
                 kept = {name: answer.headers[name] for name in VALIDATORS if answer.headers[name]}
-                self._keep(answer, body, headers, kept)
+                self._keep(url, answer, body, headers, kept)
             return body, kept
         except urllib.error.HTTPError as error:
             if error.code == HTTPStatus.NOT_MODIFIED:
                 return body, known
-            if error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            if error.code >= HTTPStatus.INTERNAL_SERVER_ERROR or error.code == HTTPStatus.TOO_MANY_REQUESTS:
                 raise UpstreamDown(f"{url}: HTTP {error.code}") from error
             return error.code
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             raise UpstreamDown(f"{url}: {error}") from error
 
-    def _keep(self, answer: IO[bytes], body: Path, headers: Path, kept: dict[str, str]) -> None:
+    def _keep(self, url: str, answer: HTTPResponse, body: Path, headers: Path, kept: dict[str, str]) -> None:
         temporary = self.scratch / f"{body.name}.{threading.get_ident()}"
         with temporary.open("wb") as file:
-            shutil.copyfileobj(answer, file)
+            while chunk := answer.read(1 << 16):
+                try:
+                    file.write(chunk)
+                except OSError as error:
+                    raise UpstreamDown(f"{url}: this machine could not keep it: {error}") from error
+        # A body that ends early raises nothing by itself; kept, it would be wrong for as long as the cache lives.
+        said, came = answer.headers["Content-Length"], temporary.stat().st_size
+        if said is not None and int(said) != came:
+            raise UpstreamDown(f"{url}: only {came} of {said} bytes came")
         headers.unlink(missing_ok=True)  # a body without headers counts as absent: a kill here loses nothing
         temporary.replace(body)
         described = temporary.with_suffix(".json")
         described.write_text(json.dumps(kept or {"Cached": "yes"}))
         described.replace(headers)
+
+
+class NoDetours(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to allowed hosts only: a mirror must not lead a guest anywhere else."""
+
+    def __init__(self, allowed: Container[str]) -> None:
+        self.allowed = allowed
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> urllib.request.Request | None:
+        """Return the request to follow, or None, which leaves the redirect itself as the answer."""
+        if urlsplit(newurl).netloc not in self.allowed:
+            return None
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _immutable(url: str) -> bool:
@@ -171,7 +196,8 @@ class Handler(BaseHTTPRequestHandler):
 def serving(socket: Path, cache: Path, scratch: Path, upstreams: Mapping[str, str]) -> Iterator[Traffic]:
     """Run the proxy while the block runs, and yield what goes wrong at it."""
     traffic = Traffic()
-    with Server(socket, Store(cache, scratch), upstreams, traffic) as server:
+    opener = urllib.request.build_opener(NoDetours(upstreams))
+    with Server(socket, Store(cache, scratch, opener), upstreams, traffic) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
         thread.start()
         try:

@@ -26,11 +26,15 @@ class Removed:
 
 
 def tidy(cache: Path, *, everything: bool = False) -> Iterator[Removed]:
-    """Remove what is left of ended runs, and what is old; with `everything`, all but the records of proofs."""
+    """Remove what is left of ended runs, and what is old; with `everything`, all but the records of proofs.
+
+    While a run lives, only what ended runs left is removed: the run may be using anything else.
+    """
     yield from _ended_runs(cache)
+    if living(cache):
+        return
     for kind, days in KEPT_DAYS.items():
         for entry in _entries(cache / kind):
-            # Entries that proofs use are touched by the reading; see `Workspace`.
             age = (time.time() - entry.stat().st_mtime) / DAY
             if (everything and kind != "proofs") or age > days:
                 size = size_of(entry)
@@ -49,6 +53,12 @@ def _ended_runs(cache: Path) -> Iterator[Removed]:
         remove(f"/tmp/lading-{os.getuid()}-{folder.name}")  # noqa: S108 (see Workspace.short)
         (cache / "locks" / f"run-{folder.name}.lock").unlink(missing_ok=True)
         yield Removed(f"tmp/{folder.name}", f"its run is over; {guests} processes ended", size)
+
+
+def living(cache: Path) -> list[str]:
+    """Return the ids of the runs that are under way on this cache."""
+    ids = [path.stem.removeprefix("run-") for path in _entries(cache / "locks") if path.stem.startswith("run-")]
+    return [run_id for run_id in ids if _lives(cache, run_id)]
 
 
 def _lives(cache: Path, run_id: str) -> bool:

@@ -47,10 +47,8 @@ class Workspace:
     def build(self) -> Path:
         return self.short / "b"
 
-    def make_folders(self) -> None:
-        """Create what this run and all runs need."""
-        for kind in KINDS:
-            self.folder(kind).mkdir(parents=True, exist_ok=True, mode=0o700)
+    def make_own_folders(self) -> None:
+        """Create what belongs to this run alone."""
         for folder, mode in ((self.tmp, 0o700), (self.short, 0o711), (self.sockets, 0o700), (self.build, 0o1777)):
             folder.mkdir()
             folder.chmod(mode)
@@ -113,22 +111,25 @@ def opened_workspace(narrator: Narrator | None = None) -> Iterator[Workspace]:
     """Open the cache for one run, with a janitor that leaves nothing of it behind but logs."""
     workspace = Workspace(cache_root(), uuid.uuid4().hex[:12], narrator or Narrator())
     try:
-        janitor = Janitor(workspace.run_id, [workspace.tmp, workspace.short])
-        workspace.make_folders()
+        for kind in KINDS:
+            workspace.folder(kind).mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise LabError(f"The cache '{workspace.cache}' can't be used: {error}.", hint="Set LADING_CACHE.") from error
+    own_lock = workspace.folder("locks") / f"run-{workspace.run_id}.lock"
+    janitor = Janitor(workspace.run_id, [workspace.tmp, workspace.short, own_lock])
     before = os.environ.get(RUN_MARK)
     os.environ[RUN_MARK] = workspace.run_id
     try:
-        with workspace.lock(f"run-{workspace.run_id}"):  # tells `lading gc` that this run lives
+        with workspace.lock(own_lock.stem):  # tells `lading gc` that this run lives
+            workspace.make_own_folders()
             yield workspace
     finally:
-        (workspace.folder("locks") / f"run-{workspace.run_id}.lock").unlink(missing_ok=True)
         if before is None:
             del os.environ[RUN_MARK]
         else:
             os.environ[RUN_MARK] = before
         if (workspace.tmp / "keep").exists():
+            own_lock.unlink()
             janitor.dismiss()
         else:
             janitor.clean()

@@ -12,13 +12,19 @@ from lading.errors import LabError, PathFailed
 from lading.lab.guest import Guest
 from lading.lab.image import TestImageDefinition, find_test_image
 from lading.lab.lab import Lab
-from lading.process import TimedOut
+from lading.process import TimedOut, scrubbed_environment
 from lading.recipe.load import LoadedRecipe
 from lading.recipe.model import Recipe
 from lading.recipe.platforms import Platform
-from lading.routes.playbook import PlaybookRoute, PlayResult, scrubbed_environment, write_inventory
+from lading.routes.playbook import PlaybookRoute, PlayResult, write_inventory
 
 LAB_USERS = {"user": "alice", "other": "bob", "pilot": "pilot01"}
+# ansible-playbook's exit code for an exception of its own (ansible.cli: "Unexpected Exception").
+ANSIBLE_CRASHED = 250
+FINGERPRINT = (
+    "dpkg-query --show; find /etc /usr/local -xdev -printf '%p %m %U %G %s %T@ %l\\n'; "
+    "sysctl --all --pattern '^(user|kernel)[.].*(namespaces|userns)'; systemctl list-unit-files --no-legend"
+)
 # Seconds of wall clock on an emulated guest, where a recipe says nothing.
 DEFAULT_TIMEOUTS = {"apply": 1200.0, "again": 1200.0, "green": 600.0}
 
@@ -44,7 +50,7 @@ class Bench:
         return said.get(stage, DEFAULT_TIMEOUTS.get(stage, DEFAULT_TIMEOUTS["apply"]))
 
     def check(self, label: str, select: Sequence[str] | None = None) -> CheckReport:
-        """Run checks; an error among them is a verdict only if every guest is well."""
+        """Run checks; whatever did not pass is a verdict only if every guest is well and none was lost meanwhile."""
         try:
             report = run_checks(
                 self.loaded.check_files,
@@ -58,8 +64,13 @@ class Bench:
         except TimedOut:
             self.require_health()
             raise PathFailed(f"The checks did not end within {self.timeout('green'):.0f} s.") from None
-        if report.errors:
+        if len(report.passed) < len(report.results):
             self.require_health()
+        if lost := [found for found in report.results if found.lost]:
+            raise LabError(
+                f"The connection to a guest broke while '{lost[0].check}' ran; the guest is well again now.",
+                hint=lost[0].message,
+            )
         return report
 
     def play(self, label: str, *, check: bool = False) -> PlayResult:
@@ -78,6 +89,10 @@ class Bench:
             self.require_health()
             if result.unreachable:
                 raise LabError("Ansible lost a guest that is well again now.", hint=f"See '{result.log}'.")
+            if result.rc < 0 or result.rc == ANSIBLE_CRASHED:
+                raise LabError(
+                    f"ansible-playbook itself was ended or crashed ({result.rc}).", hint=f"See '{result.log}'."
+                )
             raise PathFailed(_failure(result), hint=f"Ansible's output: {result.log}")
         return result
 
@@ -85,7 +100,14 @@ class Bench:
         """Raise a LabError if a guest was lost or the mirror was down."""
         for guest in self.guests.values():
             guest.require_health()
-        self.lab.require_mirror()
+        try:
+            self.lab.require_mirror()
+        except LabError as error:
+            raise LabError(error.message, f"{error.hint}\n{next(iter(self.guests.values())).where()}") from error
+
+    def fingerprint(self) -> str:
+        """Return what a run in check mode must leave alone: packages, files in /etc, namespace settings, units."""
+        return "\n".join(guest.ask(FINGERPRINT, 30).output for guest in self.guests.values())
 
     def packages(self) -> dict[str, str]:
         """Return the installed packages of the first guest, with their versions."""

@@ -1,12 +1,12 @@
 """Runs proofs one after another and keeps what came of each; no result of one hides another's."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
-from lading.errors import ExitCode, LabError
-from lading.evidence.model import Statement
+from lading.errors import ExitCode, LabError, LadingError
+from lading.evidence.model import Grade, Statement
 from lading.evidence.status import status
 from lading.evidence.store import read_evidence, write_evidence
 from lading.evidence.subject import subject_of
@@ -19,7 +19,7 @@ from lading.proof.plan import Job
 from lading.proof.prover import Proof, prove
 from lading.proof.records import recall, remember
 
-Kind = Literal["proven", "failed", "known", "not-reproduced", "lab-error", "not-reached"]
+Kind = Literal["proven", "failed", "known", "not-reproduced", "lab-error", "bad-input", "not-reached"]
 EXIT: dict[Kind, ExitCode] = {
     "proven": ExitCode.OK,
     "known": ExitCode.OK,
@@ -27,6 +27,7 @@ EXIT: dict[Kind, ExitCode] = {
     "failed": ExitCode.FAILED,
     "not-reproduced": ExitCode.FAILED,
     "lab-error": ExitCode.LAB,
+    "bad-input": ExitCode.USAGE,
 }
 
 
@@ -54,9 +55,9 @@ class Manner:
 
 
 def exit_code(results: Sequence[Result]) -> ExitCode:
-    """Return 1 if any verdict is bad, else 3 if the lab broke anywhere, else 0."""
+    """Return 1 if any verdict is bad, else 2 if any input is, else 3 if the lab broke anywhere, else 0."""
     codes = {EXIT[result.kind] for result in results}
-    return next((code for code in (ExitCode.FAILED, ExitCode.LAB) if code in codes), ExitCode.OK)
+    return next((code for code in (ExitCode.FAILED, ExitCode.USAGE, ExitCode.LAB) if code in codes), ExitCode.OK)
 
 
 def run_jobs(
@@ -69,8 +70,9 @@ def run_jobs(
             continue
         try:
             yield _run_job(catalogue, job, manner, narrator, today)
-        except LabError as error:
-            yield Result(job, "lab-error", error.message, error.hint)
+        except LadingError as error:
+            kind: Kind = "lab-error" if isinstance(error, LabError) else "bad-input"
+            yield Result(job, kind, error.message, error.hint)
 
 
 def _run_job(catalogue: Catalogue, job: Job, manner: Manner, narrator: Narrator, today: date) -> Result:
@@ -100,13 +102,21 @@ def _result(job: Job, proof: Proof) -> Result:
 def _compare(catalogue: Catalogue, job: Job, proof: Proof, today: date) -> Result:
     """Hold a proof against the committed claim: only a claim about the same inputs can fail to be reproduced."""
     claim = status(catalogue, job.loaded, job.platform, today=today)
-    if claim.verdict in ("proven", "old") and (not proof.passed or proof.statement.run.grade != claim.grade):
+    if claim.verdict in ("proven", "old") and (
+        not proof.passed or _rank(proof.statement.run.grade) < _rank(claim.grade)
+    ):
         said = f"The committed evidence says {claim.grade}; here: {_failure(proof)}"
         return Result(job, "not-reproduced", said, proof.hint, proof, proof.statement)
     if claim.verdict in ("stale", "not-verified", "failed") and proof.passed:
         said = f"The committed evidence is {claim.verdict}: commit what 'lading verify' writes."
         return Result(job, "proven", said, proof=proof, statement=proof.statement)
-    return _result(job, proof)
+    judged = _result(job, proof)
+    return replace(judged, message="The committed evidence holds.") if proof.passed else judged
+
+
+def _rank(grade: Grade | None) -> int:
+    """Return how much a grade says: a full proof bears out a quick claim too."""
+    return {None: 0, "quick": 1, "full": 2}[grade]
 
 
 def _failure(proof: Proof) -> str:

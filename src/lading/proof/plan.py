@@ -69,7 +69,7 @@ def named_jobs(
                 raise LabError(f"'{one.id}' can't be proven on '{name}': {reason}")
             else:
                 skipped.append(Skipped(f"{one.id} on {name}", reason))
-        if platform is not None and platform not in one.recipe.platforms:
+        if paths and platform is not None and platform not in one.recipe.platforms:
             raise UsageError(f"'{one.id}' is not meant for '{platform}'{did_you_mean(platform, one.recipe.platforms)}")
     return jobs, skipped
 

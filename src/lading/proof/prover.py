@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lading.errors import PathFailed
+from lading.errors import LabError, PathFailed
 from lading.evidence.model import FULL, QUICK, Grade, Producer, Route, RouteRun, StageRun, Statement, new_statement
 from lading.evidence.subject import subject_of
 from lading.lab.lab import Lab
@@ -20,6 +20,7 @@ from lading.proof.stages import PlaybookStages
 from lading.recipe.load import LoadedRecipe
 from lading.recipe.model import STAGES, Stage
 from lading.recipe.platforms import load_platforms
+from lading.redact import redact
 
 LATER = "comes with the next protocol"
 
@@ -53,14 +54,18 @@ def prove(
     subject = subject_of(catalogue, loaded, platform)
     folder = lab.workspace.new_run_folder(f"{loaded.id}-{platform}")
     with opened_bench(lab, loaded, platform, load_platforms(catalogue)[platform], folder) as bench:
+        ssh = _keep(lab, bench) if keep else None
         stages = PlaybookStages(bench)
-        runs, failure = _run_stages(lab, stages, FULL if grade == "full" else QUICK)
-        guest = next(iter(bench.guests.values()))
+        try:
+            runs, failure = _run_stages(lab, stages, FULL if grade == "full" else QUICK, folder)
+        except LabError as error:
+            raise LabError(error.message, "\n".join(filter(None, (error.hint, ssh and f"Kept: {ssh}")))) from error
         resolved = _resolved(bench, stages)
-        if keep:
-            for kept in bench.guests.values():
-                kept.keep()
-            lab.workspace.keep()
+    if subject_of(catalogue, loaded, platform).digest != subject.digest:
+        raise LabError(
+            f"Files that '{loaded.id}' depends on changed while it was proven, so nothing is known of either state.",
+            hint="Prove it again, and leave the files alone meanwhile.",
+        )
     routes: dict[Route, RouteRun] = {
         "playbook": RouteRun(stages=runs),
         "by-hand": RouteRun(stages=[StageRun(name=name, outcome="not-run", detail=LATER) for name in STAGES]),
@@ -73,12 +78,21 @@ def prove(
         seconds=time.monotonic() - started,
         resolved=resolved,
     )
-    (folder / "timings.json").write_text(json.dumps({run.name: run.seconds for run in runs}, indent=1))
-    ssh = f"ssh -F {guest.ssh.config} {guest.name}" if keep else None
     return Proof(statement, folder, failure.hint if failure else None, ssh)
 
 
-def _run_stages(lab: Lab, stages: PlaybookStages, wanted: frozenset[Stage]) -> tuple[list[StageRun], PathFailed | None]:
+def _keep(lab: Lab, bench: Bench) -> str:
+    """Leave the guests up when this run ends, in whatever way, and return the line that reaches the first."""
+    for guest in bench.guests.values():
+        guest.keep()
+    lab.workspace.keep()
+    first = next(iter(bench.guests.values()))
+    return f"ssh -F {first.ssh.config} {first.name}"
+
+
+def _run_stages(
+    lab: Lab, stages: PlaybookStages, wanted: frozenset[Stage], folder: Path
+) -> tuple[list[StageRun], PathFailed | None]:
     runs: list[StageRun] = []
     failure: PathFailed | None = None
     for name in STAGES:
@@ -90,6 +104,8 @@ def _run_stages(lab: Lab, stages: PlaybookStages, wanted: frozenset[Stage]) -> t
         else:
             run, failure = _run_stage(lab, name, stage)
             runs.append(run)
+            timings = {run.name: run.seconds for run in runs if run.seconds is not None}
+            (folder / "timings.json").write_text(json.dumps(timings, indent=1))
     return runs, failure
 
 
@@ -104,8 +120,9 @@ def _run_stage(lab: Lab, name: Stage, stage: Callable[[], str]) -> tuple[StageRu
             failure, outcome, detail = error, "failed", error.message
     lab.workspace.narrator.say(f"  {detail}")
     seconds = round(time.monotonic() - started, 1)
+    published = redact(detail, lab.mirror.upstreams)[:500]
     run = StageRun.model_validate(
-        {"name": name, "outcome": outcome, "seconds": seconds, "finished": _now(), "detail": detail[:500]}
+        {"name": name, "outcome": outcome, "seconds": seconds, "finished": _now(), "detail": published}
     )
     return run, failure
 

@@ -33,12 +33,16 @@ class PlaybookStages:
         return f"{len(report.failed)} checks failed, {len(report.passed)} declared true before"
 
     def apply(self) -> str:
-        """The playbook runs to its end."""
+        """The playbook runs to its end; on the untouched host --check has run before, and changed nothing."""
+        untouched = self.bench.fingerprint()
+        self.bench.play("apply-check", check=True)
+        if self.bench.fingerprint() != untouched:
+            raise PathFailed("On the untouched host, --check changed packages, files in /etc or kernel settings.")
         before = self.bench.packages()
         result = self.bench.play("apply")
         after = self.bench.packages()
         self.installed = {name: version for name, version in after.items() if before.get(name) != version}
-        return f"{len(result.changed)} tasks changed something"
+        return f"--check changed nothing; then {len(result.changed)} tasks changed something"
 
     def green(self) -> str:
         """Every check passes."""
@@ -62,7 +66,12 @@ class PlaybookStages:
         broken: set[str] = set()
         for number, fault in enumerate(faults, 1):
             for guest in self.bench.guests.values():
-                guest.ask(fault.run, 30)
+                answer = guest.ask(fault.run, 30, check=False)
+                if answer.rc != 0:
+                    raise PathFailed(
+                        f"The fault '{fault.run}' could not be made (exit {answer.rc}): {answer.output.strip()[-300:]}",
+                        hint="Mend the line in the recipe's 'sabotage': the role may name a file otherwise now.",
+                    )
             broken |= set(fault.red)
             report = self.bench.check(f"sabotage-{number}", select=watched)
             _refuse_errors(f"sabotage {number}", report)

@@ -1,7 +1,6 @@
 """The playbook route: runs what admins run, with ansible-playbook, and reads its results as data."""
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -74,8 +73,6 @@ class PlaybookRoute:
     inventory: Path
     variables: Path
     folder: Path
-    name = "playbook"
-    again = True
 
     def apply(self, label: str, timeout: float, *, check: bool = False) -> PlayResult:
         """Run the playbook; with `check` it only says what it would change.
@@ -95,7 +92,7 @@ class PlaybookRoute:
         configuration.write_text(CONFIGURATION)
         home = self.folder / "home"
         return {
-            **scrubbed_environment(home),
+            **process.scrubbed_environment(home),
             "ANSIBLE_CONFIG": str(configuration),
             "ANSIBLE_HOME": str(home / ".ansible"),
             "LADING_EVENTS": str(events),
@@ -105,13 +102,6 @@ class PlaybookRoute:
 def _result(done: Completed, events: Path, log: Path) -> PlayResult:
     lines = events.read_text().splitlines() if events.exists() else []
     return PlayResult(done.rc, done.seconds, tuple(TaskResult(**json.loads(line)) for line in lines), log)
-
-
-def scrubbed_environment(home: Path) -> dict[str, str]:
-    """Return the environment in which a recipe's code runs: no agent, no token, a home of its own."""
-    home.mkdir(parents=True, exist_ok=True)
-    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
-    return {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TERM": "dumb"}
 
 
 def write_inventory(file: Path, guests: Mapping[str, Guest], groups: Mapping[str, list[str]]) -> Path:

@@ -29,7 +29,7 @@ def parse_sysctl(text: str) -> list[tuple[int, str, str]]:
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         key, equals, value = line.strip().partition("=")
-        if equals and key[0] not in "#;":
+        if equals and key and key[0] not in "#;":
             found.append((number, key.strip().lstrip("-").replace("/", "."), value.strip()))
     return found
 
