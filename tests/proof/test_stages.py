@@ -162,5 +162,5 @@ def test_check_mode_on_the_untouched_host_may_change_nothing() -> None:
     assert run.apply() == "--check changed nothing; then 1 tasks changed something"
     run = stages(plays=(play(), play("Install")))
     cast(Script, run.bench).fingerprints = ["before", "after"]
-    with pytest.raises(PathFailed, match="On the untouched host, --check changed packages"):
+    with pytest.raises(PathFailed, match="On the untouched host, --check changed something: 'after', 'before'"):
         run.apply()

@@ -36,8 +36,10 @@ class PlaybookStages:
         """The playbook runs to its end; on the untouched host --check has run before, and changed nothing."""
         untouched = self.bench.fingerprint()
         self.bench.play("apply-check", check=True)
-        if self.bench.fingerprint() != untouched:
-            raise PathFailed("On the untouched host, --check changed packages, files in /etc or kernel settings.")
+        if changed := sorted(set(untouched.splitlines()) ^ set(self.bench.fingerprint().splitlines())):
+            raise PathFailed(
+                f"On the untouched host, --check changed something: {_list(changed[:3])}.", hint="\n".join(changed[:50])
+            )
         before = self.bench.packages()
         result = self.bench.play("apply")
         after = self.bench.packages()
