@@ -15,7 +15,7 @@ MARKS = {"ok": "ok", "note": "note", "missing": "MISSING"}
 @click.command(epilog=examples("lading doctor", "lading doctor --json"))
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(as_json: bool) -> ExitCode:
-    """Tells whether proofs can be made here: programs, mirror, accelerator, disk. Ends with 3 if something lacks."""
+    """Tell whether proofs can be made here: programs, mirror, accelerator, disk. Ends with 3 if not."""
     with ended_by_signals(), opened_workspace(quiet()) as workspace:
         findings = list(examine(workspace))
     if as_json:

@@ -19,7 +19,7 @@ DAYS = ", ".join(f"{kind} {days}" for kind, days in KEPT_DAYS.items())
 @click.option("--all", "everything", is_flag=True, help="Remove images, snapshots, logs and packages of any age.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was removed as JSON.")
 def gc(everything: bool, as_json: bool) -> None:
-    """Ends guests that were kept, and removes what dead runs left and what has not been used for long."""
+    """End guests that were kept; remove what dead runs left, and what is old."""
     removed = list(tidy(cache_root(), everything=everything))
     if as_json:
         print_json([vars(one) for one in removed])
