@@ -33,8 +33,7 @@ def kill_marked(run_id: str) -> None:
         for pid in processes:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-        # A killed process needs a moment to vanish from /proc, and not being its parent we cannot wait for it.
-        time.sleep(0.01)
+        time.sleep(0.01)  # until they vanish from /proc: not being their parent, we cannot wait for them
 
 
 def _is_zombie(pid: int) -> bool:

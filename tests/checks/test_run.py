@@ -34,7 +34,7 @@ def run(tmp_path: Path) -> Run:
         path.write_text('import pytest\n\ntestinfra_hosts = ["local://"]\n\n\n' + dedent(text))
         return run_checks(
             [path], tmp_path / "inventory.yml", tmp_path / "site.json", tmp_path / "out",
-            timeout=timeout, environment=dict(os.environ), **options,  # type: ignore[arg-type]
+            timeout=timeout, environment=dict(os.environ), **options,  # type: ignore[arg-type] # options by keyword
         )  # fmt: skip
 
     return run_text

@@ -21,7 +21,7 @@ def main() -> None:
             with lab.guest("worker1", lab.image("debian13", platform), Path(folder)) as guest:
                 assert guest.ssh.run("hostname", 60).stdout == "worker1\n"
                 print("ready", flush=True)
-                time.sleep(float(sys.argv[1]))
+                time.sleep(float(sys.argv[1]))  # holds the guest until the test kills this run
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def render(marker: str) -> str:
 @pytest.fixture
 def html(monkeypatch: pytest.MonkeyPatch) -> str:
     module = ModuleType("teahouse")
-    module.tea = tea  # type: ignore[attr-defined]
+    module.tea = tea  # type: ignore[attr-defined] # a module made here
     monkeypatch.setitem(sys.modules, "teahouse", module)
     return render("/// commands | teahouse:tea")
 

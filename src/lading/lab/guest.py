@@ -65,12 +65,6 @@ class Guest:
         return self.spec.accelerator == "tcg"
 
     @property
-    def pid(self) -> int:
-        """QEMU's process id."""
-        assert self._qemu is not None
-        return self._qemu.pid
-
-    @property
     def serial(self) -> Path:
         """The console's log."""
         return self.folder / "serial.log"

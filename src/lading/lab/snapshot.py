@@ -53,11 +53,7 @@ def take(guest: Guest, workspace: Workspace) -> Snapshot:
 
 
 def find(spec: Machine, workspace: Workspace) -> Snapshot | None:
-    """Return the snapshot for exactly this machine, or None after saying why there is none.
-
-    Raises:
-        LabError: never for a damaged snapshot: that is said, and counts as none.
-    """
+    """Return the snapshot for exactly this machine, or None after saying why: a damaged one counts as none."""
     folder = workspace.folder("snapshots") / spec.key
     if not (folder / "digests.json").exists():
         workspace.narrator.say(_why_none(spec, workspace))
