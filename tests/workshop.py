@@ -23,6 +23,7 @@ RECIPE: dict[str, Any] = {
     "hosts": {"worker1": {"groups": ["workers"], "memory": "1G"}},
     "platforms": {"debian13": {}, "debian12": {"not_verified": "No package there."}},
     "variables": {"demo_colour": {"default": "red", "lab": "blue", "help": "What colour it has."}},
+    "undo": {"demo_state": "absent"},
     "true_before": [{"check": "test_demo.py::test_it_is_quiet", "because": "Nothing is installed yet."}],
     "sabotage": [{"run": "rm -f /etc/demo.conf", "red": ["test_demo.py::test_it_is_there"]}],
     "timeouts": {"apply": "6m"},

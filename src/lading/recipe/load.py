@@ -22,7 +22,10 @@ from lading.recipe.yamlfile import Document, read_yaml
 
 @dataclass(frozen=True)
 class LoadedRecipe:
-    """A path: its recipe, and where its parts are. All files exist; the check files are sorted and have tests."""
+    """A path: its recipe, and where its parts are. All files exist; the check files are sorted and have tests.
+
+    `puppet` is the folder of its Puppet module, for a path that has one.
+    """
 
     id: str
     folder: Path
@@ -31,6 +34,7 @@ class LoadedRecipe:
     page: Path
     playbook: Path
     check_files: tuple[Path, ...]
+    puppet: Path | None = None
 
 
 def path_ids(catalogue: Catalogue) -> list[str]:
@@ -76,8 +80,9 @@ def load_recipe(catalogue: Catalogue, path_id: str) -> LoadedRecipe:
     if problems or recipe is None:
         refuse(problems)
     return LoadedRecipe(
-        path_id, folder, folder / "recipe.yml", recipe, parts.page, parts.playbook, tuple(parts.check_files)
-    )
+        path_id, folder, folder / "recipe.yml", recipe, parts.page, parts.playbook, tuple(parts.check_files),
+        parts.puppet if parts.puppet.is_dir() else None,
+    )  # fmt: skip
 
 
 class _Parts:
@@ -89,6 +94,7 @@ class _Parts:
         self.catalogue, self.document = catalogue, document
         self.folder = catalogue.recipes / path_id
         self.playbook = catalogue.playbooks / f"{path_id.replace('-', '_')}.yml"
+        self.puppet = catalogue.playbooks / "puppet" / path_id.replace("-", "_")
         self.kind = kind if isinstance(kind, str) and is_slug(kind) else None
         self.page = catalogue.docs / "paths" / (self.kind or "") / f"{path_id}.md"
         self.check_files = sorted(self.folder.glob("test_*.py"))

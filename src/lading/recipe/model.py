@@ -22,7 +22,7 @@ Audience = Literal["site-admin", "experiment", "image-author", "user"]
 Stage = Literal["red", "apply", "green", "again", "sabotage", "reboot", "undo", "agree"]
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
-"""The stages of a route, in the order in which they run."""
+"""All stages, in the order in which they run; not every route has each."""
 
 
 def _seconds(value: object) -> float:
@@ -43,6 +43,7 @@ Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[MG]$")]
 Package = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.:-]*([/=][A-Za-z0-9.+:~-]+)?$")]
 CheckName = Annotated[str, Field(pattern=r"^test_\w+\.py::\w+(::\w+)?(\[.+\])?$")]
 Duration = Annotated[float, BeforeValidator(_seconds), WithJsonSchema({"type": "string", "pattern": DURATION})]
+RelativePath = Annotated[str, Field(pattern=r"^\.?[\w@+-][\w.@+-]*(/\.?[\w@+-][\w.@+-]*)*$")]  # no way upwards
 Distinct = AfterValidator(_distinct)
 
 
@@ -107,11 +108,33 @@ class TrueBefore(Model):
     because: Text
 
 
+class Start(Model):
+    """A host that is not clean: the playbook has to respect what its admin has there, or to refuse clearly."""
+
+    help: Text = Field(description="What such a host is, in one sentence.")
+    setup: Annotated[str, Field(min_length=1)] = Field(description="A shell script, run as root on the untouched host.")
+    variables: dict[Name, Any] = Field(default={}, description="What is set for this host beside the lab's values.")
+    refused: Text | None = Field(
+        default=None, description="What the playbook must say when it refuses this host, which then nothing may change."
+    )
+    stays: list[Text] = Field(
+        default=[],
+        description="Shell lines for root that succeed after the setup, after apply and after undo: what the admin had.",
+    )
+
+
+class Rendered(Model):
+    """A file that is made from a role's template, for a page to show."""
+
+    template: RelativePath = Field(description="The template, relative to 'playbooks/'.")
+    variables: dict[Name, Any] = Field(default={}, description="What the template needs, as it is in the lab.")
+
+
 class Difference(Model):
     """Something that `undo` or `agree` may leave different."""
 
     stage: Literal["undo", "agree"]
-    item: Text
+    item: Text = Field(description="An item of the state, such as 'file:/etc/x'; '*' stands for any characters.")
     because: Text
 
 
@@ -151,9 +174,18 @@ class Recipe(Model):
     hosts: dict[HostName, Host] = Field(min_length=1)
     platforms: dict[str, PlatformUse] = Field(min_length=1)
     variables: dict[Name, Variable] = {}
+    undo: dict[Name, Any] = Field(
+        min_length=1, description="Variables that make the playbook, and the Puppet class, take back what they made."
+    )
+    rendered: dict[RelativePath, Rendered] = Field(
+        default={}, description="Files that the page includes: what the role's templates come to, below 'rendered/'."
+    )
+    page_coverage: int = Field(
+        default=0, ge=0, le=100, description="How many of a hundred blocks of the page a route types: the floor."
+    )
     images: dict[Slug, TestImage] = {}
     true_before: list[TrueBefore] = []
-    starts: Annotated[list[Slug], Field(min_length=1), Distinct] = ["clean"]
+    starts: dict[Slug, Start] = Field(default={}, description="Hosts that are not clean; a clean one is always tried.")
     drain: bool = Field(default=False, description="Whether running jobs do not survive apply or undo.")
     differences: list[Difference] = []
     sabotage: list[Sabotage] = []
