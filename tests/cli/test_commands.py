@@ -79,7 +79,7 @@ def test_list_as_json_has_the_agreed_fields(run: Run) -> None:
         "page": "docs/paths/compute/demo.md",
         "platforms": {
             "debian13": {
-                "verdict": "proven", "grade": "full", "routes": ["playbook"], "date": "2026-11-21",
+                "verdict": "proven", "grade": "full", "routes": ["playbook", "by-hand"], "date": "2026-11-21",
                 "seconds": 301.2, "reason": None,
             },
             "debian12": {

@@ -3,26 +3,31 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from lading.evidence.model import Outcome, Producer, Route, RouteRun, StageRun, Statement, new_statement
+from lading.evidence.model import STAGES_OF, Outcome, Producer, Route, RouteRun, StageRun, Statement, new_statement
 from lading.evidence.store import write_evidence
 from lading.evidence.subject import subject_of
 from lading.recipe.load import load_recipe
-from lading.recipe.model import STAGES
 from tests.workshop import Workshop
 
 DAY = datetime(2026, 11, 21, 10, 0, 0, tzinfo=UTC)
-FULL: dict[str, Outcome] = dict.fromkeys(STAGES[:6], "passed")
+FULL: dict[str, Outcome] = dict.fromkeys(STAGES_OF["playbook"], "passed")
 
 
 def routes(outcomes: dict[str, Outcome]) -> dict[Route, RouteRun]:
-    """Return the playbook route with some outcomes; what is not named was not run."""
+    """Return the playbook route with some outcomes; what is not named was not run. By hand all passed, if it ran."""
+    by_hand: dict[str, Outcome] = dict.fromkeys(STAGES_OF["by-hand"], "passed") if len(outcomes) > 2 else {}
+    return {"playbook": route("playbook", outcomes), "by-hand": route("by-hand", by_hand)}
+
+
+def route(name: Route, outcomes: dict[str, Outcome]) -> RouteRun:
+    """Return a route's stages with some outcomes; what is not named was not run."""
     stages = [
         StageRun(name=name, outcome="passed", seconds=12.1, finished=DAY, detail="4 checks")
         if (outcome := outcomes.get(name, "not-run")) == "passed"
         else StageRun(name=name, outcome=outcome, detail="test_demo.py::test_it_is_there failed")
-        for name in STAGES
+        for name in STAGES_OF[name]
     ]
-    return {"playbook": RouteRun(stages=stages)}
+    return RouteRun(stages=stages)
 
 
 def prove(

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from lading.errors import ExitCode, UsageError
-from lading.evidence.model import Grade, Outcome, self_digest
+from lading.evidence.model import STAGES_OF, Grade, Outcome, Route, RouteRun, StageRun, grade_of, self_digest
 from lading.evidence.store import evidence_file, read_evidence, write_evidence
 from lading.evidence.subject import subject_of
 from lading.recipe.load import load_recipe
-from tests.evidence.proofs import DAY, FULL, prove
+from tests.evidence.proofs import DAY, FULL, prove, route
 from tests.workshop import Workshop
 
 Data = dict[str, Any]
@@ -54,17 +54,19 @@ def test_the_file_is_an_in_toto_statement_with_the_test_result_predicate(worksho
     predicate = data["predicate"]
     assert list(predicate) == ["result", "configuration", "passedTests", "failedTests", "lading", "digest"]
     assert predicate["result"] == "PASSED"
-    assert predicate["passedTests"] == [f"playbook/{name}" for name in FULL]
+    assert predicate["passedTests"] == [
+        *(f"playbook/{name}" for name in STAGES_OF["playbook"]),
+        *(f"by-hand/{name}" for name in STAGES_OF["by-hand"]),
+    ]
     assert {item["name"]: item["digest"]["sha256"] for item in predicate["configuration"]} == {
         entry.name: entry.sha256 for entry in subject.inputs
     }
     run = predicate["lading"]
-    assert (run["protocol"], run["grade"], run["producer"]) == (1, "full", {"kind": "workstation"})
+    assert (run["protocol"], run["grade"], run["producer"]) == (2, "full", {"kind": "workstation"})
     assert (run["finished"], run["seconds"]) == ("2026-11-21T10:00:00Z", 301.2)
     assert run["routes"]["playbook"]["stages"][0] == {
         "name": "red", "outcome": "passed", "seconds": 12.1, "finished": "2026-11-21T10:00:00Z", "detail": "4 checks",
     }  # fmt: skip
-    assert run["routes"]["playbook"]["stages"][-1]["outcome"] == "not-run"
 
 
 def test_a_date_is_written_in_utc_to_the_second(workshop: Workshop) -> None:
@@ -76,7 +78,6 @@ def test_a_date_is_written_in_utc_to_the_second(workshop: Workshop) -> None:
     "outcomes, grade, result",
     [
         (FULL, "full", "PASSED"),
-        ({**FULL, "undo": "passed"}, "full", "PASSED"),
         ({"apply": "passed", "green": "passed"}, "quick", "PASSED"),
         ({**FULL, "reboot": "not-run"}, "quick", "PASSED"),
         ({**FULL, "reboot": "failed"}, None, "FAILED"),
@@ -121,7 +122,7 @@ def test_edited_evidence_is_refused(workshop: Workshop, change: Callable[[Data],
 @pytest.mark.parametrize(
     "change, said",
     [
-        (lambda data: data["predicate"].update(result="FAILED"), "the result 'FAILED' is not what the stages say"),
+        (lambda data: data["predicate"].update(result="FAILED"), "the result 'FAILED' is not what the grade says"),
         (lambda data: data["predicate"]["lading"].update(grade="quick"), "the grade 'quick' is not what the stages"),
         (lambda data: data["predicate"]["passedTests"].append("playbook/undo"), "passedTests and failedTests are not"),
         (lambda data: data["predicate"].update(note="x"), "predicate.note: "),
@@ -195,3 +196,19 @@ def test_a_submitter_from_outside_is_kept(workshop: Workshop) -> None:
     assert found is not None
     assert (found.run.producer.kind, found.run.producer.submitter) == ("outside", "A site")
     assert found.run.finished == DAY
+
+
+def all_passed(*routes: Route) -> dict[Route, RouteRun]:
+    return {name: route(name, dict.fromkeys(STAGES_OF[name], "passed")) for name in routes}
+
+
+def test_full_is_every_stage_of_every_route_and_every_start() -> None:
+    both = all_passed("playbook", "by-hand")
+    start = RouteRun(stages=[StageRun(name="apply", outcome="passed")])
+    assert grade_of(both, {}) == "full"
+    assert grade_of(all_passed("playbook", "by-hand", "puppet"), {"edited": start}) == "full"
+    assert grade_of(all_passed("playbook"), {}) == "quick"
+    assert grade_of({**both, "puppet": route("puppet", {"apply": "passed"})}, {}) == "quick"
+    assert grade_of(both, {"edited": RouteRun(stages=[StageRun(name="apply", outcome="not-run")])}) == "quick"
+    assert grade_of(both, {"edited": RouteRun(stages=[StageRun(name="apply", outcome="failed")])}) is None
+    assert grade_of(all_passed("by-hand"), {}) is None

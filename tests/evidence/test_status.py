@@ -22,7 +22,7 @@ def known(workshop: Workshop, platform: str = "debian13", today: date = TODAY) -
 
 def test_evidence_of_the_same_inputs_is_proven(workshop: Workshop) -> None:
     statement = prove(workshop)
-    assert known(workshop) == Status("proven", None, "full", ("playbook",), TODAY, 301.2, statement)
+    assert known(workshop) == Status("proven", None, "full", ("playbook", "by-hand"), TODAY, 301.2, statement)
     assert known(workshop).fresh
 
 

@@ -33,6 +33,7 @@ def rich(workshop: Workshop) -> Workshop:
     workshop.write("playbooks/roles/demo/meta/main.yml", "dependencies: [shared]\n")
     workshop.write("playbooks/roles/shared/tasks/main.yml", "[]\n")
     workshop.write("playbooks/roles/shared/files/deep/er/blob", b"\x00\xff")
+    workshop.write("playbooks/puppet/demo/manifests/init.pp", "class demo {}\n")
     workshop.write("recipes/demo/rendered/demo.conf", "x\n")
     return workshop
 
@@ -42,9 +43,11 @@ def test_every_sort_of_input_is_in_it(rich: Workshop) -> None:
     assert names == [
         "builds_on/base",
         "data/platforms.yml#debian13",
+        "docs/paths/compute/demo.md#run-blocks",
         "lading/PROTOCOL",
         "playbooks/demo.yml",
         "playbooks/group_vars/workers.yml",
+        "playbooks/puppet/demo/manifests/init.pp",
         "playbooks/roles/demo/meta/main.yml",
         "playbooks/roles/demo/tasks/main.yml",
         "playbooks/roles/demo/templates/demo.conf.j2",
@@ -163,8 +166,39 @@ def test_what_is_no_input_changes_nothing(workshop: Workshop) -> None:
     workshop.path("other")
     for name in ("README.md", "docs/index.md", "playbooks/inventory.yml", "evidence/demo/debian13.json", "é ü.txt"):
         workshop.write(name, "x\n")
-    workshop.write("docs/paths/compute/demo.md", "# Words, and no command\n")
+    said = '# Words, and no command\n\n/// proof | demo\n\n```{ .bash not-run="no" }\nls\n```\n'
+    workshop.write("docs/paths/compute/demo.md", said)
     assert subject(workshop) == before
+
+
+PAGE = """# A demonstration
+
+/// proof | demo
+
+## Install
+
+```{ .console }
+# echo hello
+hello
+```
+
+```{ .file path=/etc/demo.conf include=recipes/demo/rendered/demo.conf }
+```
+"""
+
+
+def test_it_follows_what_a_reader_types_and_not_the_words_around_it(rich: Workshop) -> None:
+    file = rich.write("docs/paths/compute/demo.md", PAGE)
+    before = subject(rich)
+    file.write_text(PAGE.replace("## Install", "## Install\n\nMore words."))
+    assert subject(rich) == before
+    for old, new in (("# echo hello", "# echo  hello"), ("\nhello", "\nhullo"), (".console", ".console exit=1")):
+        file.write_text(PAGE.replace(old, new))
+        assert subject(rich).digest != before.digest
+    file.write_text(PAGE)
+    rich.write("recipes/demo/rendered/demo.conf", "y\n")
+    inputs = {entry.name: entry for entry in subject(rich).inputs}
+    assert inputs["docs/paths/compute/demo.md#run-blocks"] not in before.inputs
 
 
 def test_it_follows_the_definition_of_its_own_platform_only(workshop: Workshop) -> None:

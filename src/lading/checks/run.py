@@ -25,7 +25,7 @@ def run_checks(
     out: Path,
     *,
     select: Sequence[str] | None = None,
-    mutating: bool = True,
+    mutating: bool | None = None,
     timeout: float,
     environment: Mapping[str, str],
 ) -> CheckReport:
@@ -39,7 +39,7 @@ def run_checks(
         site: the site's facts as JSON, see `lading.checks.site`.
         out: the folder for what pytest leaves; made if it is missing.
         select: ids of checks (`test_worker.py::test_x`); by default all.
-        mutating: whether checks run that change the host.
+        mutating: only the checks that change the host, or only those that don't; by default both.
         timeout: seconds for all of them together.
         environment: the whole environment of the checks. It is code from a recipe: give it no token and no agent.
 
@@ -67,10 +67,10 @@ def run_checks(
 
 
 def pytest_argv(
-    chosen: Sequence[str], root: Path, inventory: Path, site: Path, out: Path, mutating: bool
+    chosen: Sequence[str], root: Path, inventory: Path, site: Path, out: Path, mutating: bool | None
 ) -> list[str]:  # fmt: skip
     """Return the command that runs the chosen checks and is told nothing by the machine that it runs on."""
-    marks = [] if mutating else ["-m", "not mutates"]
+    marks = [] if mutating is None else ["-m", "mutates" if mutating else "not mutates"]
     return [
         sys.executable, "-m", "pytest", "--disable-plugin-autoload",
         "-p", "testinfra.plugin", "-p", "lading.checks.plugin", "-p", "no:cacheprovider",

@@ -111,7 +111,7 @@ def _value(value: Any) -> str:
 
 
 def _stages(statement: Statement) -> Iterator[tuple[str, ...]]:
-    for route, ran in statement.run.routes.items():
+    for route, ran in statement.run.every.items():
         for stage in ran.stages:
             finished = stage.finished.strftime("%Y-%m-%d %H:%M:%SZ") if stage.finished else "-"
             yield f"{route}/{stage.name}", stage.outcome, seconds_text(stage.seconds), finished, stage.detail

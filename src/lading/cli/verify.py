@@ -127,7 +127,8 @@ def _tell(catalogue: Catalogue, results: Sequence[Result], skipped: Sequence[Ski
         click.echo(f"\n{result.job.loaded.recipe.title}, on {result.job.platform}")
         if result.statement:
             _tell_stages(result.statement)
-        click.echo(clean(f"  {_verdict(catalogue, result)}"))
+        for line in _verdict(catalogue, result).splitlines():
+            click.echo(clean(f"  {line}"))
         for line in (result.hint or "").splitlines() if result.kind != "known" else ():
             click.echo(clean(f"    {line}"))
         if result.proof and result.proof.ssh:
@@ -140,16 +141,16 @@ def _tell(catalogue: Catalogue, results: Sequence[Result], skipped: Sequence[Ski
 
 
 def _tell_stages(statement: Statement) -> None:
-    for name, route in statement.run.routes.items():
+    width = max(map(len, statement.run.every))
+    for name, route in statement.run.every.items():
         ran = [stage for stage in route.stages if stage.outcome != "not-run"]
         for stage in ran:
-            click.echo(
-                clean(f"  {name:9} {stage.name:9} {stage.outcome:7} {seconds_text(stage.seconds):>12}  {stage.detail}")
-            )
+            took = seconds_text(stage.seconds)
+            click.echo(clean(f"  {name:{width}} {stage.name:9} {stage.outcome:7} {took:>12}  {stage.detail}"))
         left = [stage for stage in route.stages if stage.outcome == "not-run"]
         if left:
             names = ", ".join(stage.name for stage in left) if ran else "no stage ran"
-            click.echo(clean(f"  {name:9} not run: {names} ({left[0].detail})"))
+            click.echo(clean(f"  {name:{width}} not run: {names} ({left[0].detail})"))
 
 
 def _verdict(catalogue: Catalogue, result: Result) -> str:

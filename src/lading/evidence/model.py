@@ -21,9 +21,21 @@ Grade = Literal["full", "quick"]
 Result = Literal["PASSED", "FAILED"]
 Route = Literal["playbook", "by-hand", "puppet"]
 
+STAGES_OF: Mapping[Route, tuple[Stage, ...]] = {
+    "playbook": ("red", "apply", "green", "again", "sabotage", "reboot", "undo"),
+    "by-hand": ("apply", "green", "reboot", "undo", "agree"),
+    "puppet": ("apply", "green", "again", "sabotage", "reboot", "undo", "agree"),
+}
+"""The stages of each route: red is measured once for a path; a person types a page once; agree is with the playbook."""
+
+ALWAYS: tuple[Route, ...] = ("playbook", "by-hand")
+"""The routes that every path has."""
+
+START_STAGES: tuple[Stage, ...] = ("apply", "green", "undo")
+"""The stages on a host that is not clean; a host that is refused has the first alone."""
+
 QUICK: frozenset[Stage] = frozenset({"apply", "green"})
-FULL: frozenset[Stage] = frozenset({"red", "apply", "green", "again", "sabotage", "reboot"})
-"""Under PROTOCOL 1: undo and agree come with the next."""
+"""What the playbook has to pass for the grade 'quick'."""
 
 
 class Model(BaseModel):
@@ -79,7 +91,19 @@ class Run(Model):
     finished: AwareDatetime
     seconds: Annotated[float, Field(ge=0)]
     routes: dict[Route, RouteRun]
+    starts: dict[str, RouteRun] = {}
     resolved: dict[str, Any] = {}
+
+    @property
+    def every(self) -> dict[str, RouteRun]:
+        """All that was run, by a name to show: routes by theirs, hosts that were not clean as `start:NAME`."""
+        routes: dict[str, RouteRun] = {str(name): run for name, run in self.routes.items()}
+        return routes | {f"start:{name}": start for name, start in self.starts.items()}
+
+    @property
+    def failures(self) -> list[tuple[str, StageRun]]:
+        """The stages that failed, each with the name of what it belongs to."""
+        return [(name, stage) for name, run in self.every.items() for stage in run.stages if stage.outcome == "failed"]
 
 
 class Predicate(Model):
@@ -108,13 +132,14 @@ class Statement(Model):
     @model_validator(mode="after")
     def _says_one_thing(self) -> "Statement":
         """Refuse a result, a grade or lists of tests that the stages do not bear out."""
-        said, stages = self.predicate, self.predicate.lading.routes
-        if said.passed_tests != _tests(stages, "passed") or said.failed_tests != _tests(stages, "failed"):
+        said, run = self.predicate, self.predicate.lading
+        if said.passed_tests != _tests(run, "passed") or said.failed_tests != _tests(run, "failed"):
             raise ValueError("passedTests and failedTests are not what the stages say")
-        if said.result != result_of(stages):
-            raise ValueError(f"the result '{said.result}' is not what the stages say")
-        if said.lading.grade != grade_of(stages):
-            raise ValueError(f"the grade '{said.lading.grade}' is not what the stages say")
+        if said.result != ("PASSED" if run.grade else "FAILED"):
+            raise ValueError(f"the result '{said.result}' is not what the grade says")
+        # What another protocol asked for is not known here; its evidence is stale anyway.
+        if run.protocol == lading.PROTOCOL and run.grade != grade_of(run.routes, run.starts):
+            raise ValueError(f"the grade '{run.grade}' is not what the stages say")
         return self
 
     @property
@@ -137,6 +162,7 @@ def new_statement(
     subject: Subject,
     routes: Mapping[Route, RouteRun],
     *,
+    starts: Mapping[str, RouteRun] | None = None,
     producer: Producer,
     finished: datetime,
     seconds: float,
@@ -144,49 +170,46 @@ def new_statement(
 ) -> Statement:
     """Return the sealed statement of a run; result, grade and lists of tests follow from the stages.
 
-    `finished` has a time zone; it is written in UTC, to the second.
+    `finished` has a time zone; it is written in UTC, to the second. `starts` are hosts that were not clean.
     """
-    routes = dict(routes)
     run = Run(
         protocol=lading.PROTOCOL,
-        grade=grade_of(routes),
+        grade=grade_of(routes, starts or {}),
         producer=producer,
         finished=finished.astimezone(UTC).replace(microsecond=0),
         seconds=round(seconds, 1),
-        routes=routes,
+        routes=dict(routes),
+        starts=dict(starts or {}),
         resolved=dict(resolved),
     )
     predicate = Predicate(
-        result=result_of(routes),
+        result="PASSED" if run.grade else "FAILED",
         configuration=[
             Descriptor(name=entry.name, digest=Digest(sha256=entry.sha256), annotations={"mode": entry.mode})
             for entry in subject.inputs
         ],
-        passed_tests=_tests(routes, "passed"),
-        failed_tests=_tests(routes, "failed"),
+        passed_tests=_tests(run, "passed"),
+        failed_tests=_tests(run, "failed"),
         lading=run,
     )
     about = Descriptor(name=subject.name, digest=Digest(sha256=subject.digest))
     return seal(Statement(subject=[about], predicate=predicate))
 
 
-def grade_of(routes: Mapping[Route, RouteRun]) -> Grade | None:
-    """Return what the stages of the playbook route amount to; nothing if any stage failed."""
-    if _tests(routes, "failed"):
+def grade_of(routes: Mapping[Route, RouteRun], starts: Mapping[str, RouteRun]) -> Grade | None:
+    """Return what the stages amount to; nothing if any failed, or if the playbook never came to green."""
+    runs = [*routes.values(), *starts.values()]
+    outcomes = {stage.outcome for run in runs for stage in run.stages}
+    passed = {name: {stage.name for stage in run.stages if stage.outcome == "passed"} for name, run in routes.items()}
+    if "failed" in outcomes or not passed.get("playbook", set()) >= QUICK:
         return None
-    stages = routes["playbook"].stages if "playbook" in routes else []
-    passed = {stage.name for stage in stages if stage.outcome == "passed"}
-    return "full" if passed >= FULL else "quick" if passed >= QUICK else None
+    whole = all(passed.get(name, set()) >= set(STAGES_OF[name]) for name in {*ALWAYS, *routes})
+    return "full" if whole and outcomes == {"passed"} else "quick"
 
 
-def result_of(routes: Mapping[Route, RouteRun]) -> Result:
-    """Return PASSED if a grade was reached: a run that never came to green has not passed."""
-    return "PASSED" if grade_of(routes) else "FAILED"
-
-
-def _tests(routes: Mapping[Route, RouteRun], outcome: Outcome) -> list[str]:
+def _tests(run: Run, outcome: Outcome) -> list[str]:
     return [
-        f"{name}/{stage.name}" for name, route in routes.items() for stage in route.stages if stage.outcome == outcome
+        f"{name}/{stage.name}" for name, part in run.every.items() for stage in part.stages if stage.outcome == outcome
     ]
 
 

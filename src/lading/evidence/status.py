@@ -92,11 +92,12 @@ def changed_inputs(statement: Statement, subject: Subject) -> str:
 
 
 def _failure(statement: Statement) -> str:
-    for name, route in statement.run.routes.items():
-        for stage in route.stages:
-            if stage.outcome == "failed":
-                return f"{name}/{stage.name}: {stage.detail or 'failed'}"
-    return "apply and green did not both run"
+    failures = statement.run.failures
+    if not failures:
+        return "apply and green did not both run"
+    name, stage = failures[0]
+    more = f" (and {len(failures) - 1} more stages failed)" if len(failures) > 1 else ""
+    return f"{name}/{stage.name}: {stage.detail or 'failed'}{more}"
 
 
 def _day(statement: Statement) -> dt.date:

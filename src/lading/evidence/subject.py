@@ -1,20 +1,22 @@
 """What a proof is about: one digest over everything that decides its outcome and is kept in git.
 
-The inputs are the recipe's folder; the playbook and all that it is made of (`lading.recipe.playbook`), with what
-Ansible reads beside it; the shared helpers of checks; the platform's definition; the subjects of the paths that this
-one builds on; and the engine's `PROTOCOL`. What a run meets by chance (package versions, kernel, accelerator) is
-`resolved` in the evidence, beside the subject.
+The inputs are the recipe's folder; the run blocks of its page; the playbook and all that it is made of
+(`lading.recipe.playbook`), with what Ansible reads beside it; its Puppet module; the shared helpers of checks; the
+platform's definition; the subjects of the paths that this one builds on; and the engine's `PROTOCOL`. What a run
+meets by chance (package versions, kernel, accelerator) is `resolved` in the evidence, beside the subject.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import lading
 from lading.errors import UsageError
 from lading.evidence.canonical import canonical_json, sha256_of
 from lading.evidence.tree import Entry, Tree, entry_of
+from lading.page.model import FileBlock, RunBlock, Transcript
+from lading.page.read import page_of
 from lading.project import Catalogue
 from lading.recipe.load import LoadedRecipe, load_recipe
 from lading.recipe.names import did_you_mean
@@ -66,8 +68,10 @@ def digest_of(inputs: tuple[Entry, ...]) -> str:
 
 def _inputs(catalogue: Catalogue, loaded: LoadedRecipe, platform: str, tree: Tree) -> Iterator[Entry]:
     yield from tree.below(loaded.folder)
-    yield from _page(loaded)
+    yield _page(catalogue, loaded)
     yield from _playbook(catalogue, loaded, tree)
+    if loaded.puppet is not None:
+        yield from tree.below(loaded.puppet)
     yield from _check_helpers()
     yield _platform(catalogue, platform)
     for base in loaded.recipe.builds_on:
@@ -76,9 +80,20 @@ def _inputs(catalogue: Catalogue, loaded: LoadedRecipe, platform: str, tree: Tre
     yield Entry("lading/PROTOCOL", DATA, sha256_of(canonical_json(lading.PROTOCOL)))
 
 
-def _page(_loaded: LoadedRecipe) -> Iterator[Entry]:
-    """Yield the page's run blocks; none yet: under PROTOCOL 1 the by-hand route is not run."""
-    yield from ()
+def _page(catalogue: Catalogue, loaded: LoadedRecipe) -> Entry:
+    """Return the page's run blocks, files that they include too; where on the page they stand does not count."""
+    page = page_of(catalogue, loaded)
+    blocks = [_said_in(block) for block in page.run_blocks]
+    return Entry(f"{page.file}#run-blocks", DATA, sha256_of(canonical_json(blocks)))
+
+
+def _said_in(block: RunBlock) -> list[Any]:
+    what: list[Any] = [block.section, block.host, block.platform]
+    if isinstance(block, Transcript):
+        commands = [[command.user, command.text, *command.expected] for command in block.commands]
+        return [*what, commands, block.exit, block.expect, block.timeout, block.until, block.reboot]
+    assert isinstance(block, FileBlock)
+    return [*what, block.path, block.mode, block.content]
 
 
 def _playbook(catalogue: Catalogue, loaded: LoadedRecipe, tree: Tree) -> Iterator[Entry]:

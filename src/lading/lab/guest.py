@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +45,9 @@ class Guest:
     images: Mapping[str, Path] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.disk = self.workspace.tmp / f"{self.name}.qcow2"
+        # Several guests of one run may have one name: hosts of tracks that run side by side.
+        self._id = f"{self.name}-{secrets.token_hex(4)}"
+        self.disk = self.workspace.tmp / f"{self._id}.qcow2"
         self._kernel, self._initrd = self.image.kernel, self.image.initrd
         self._starts = itertools.count(1)
         self._stack = ExitStack()
@@ -111,15 +113,17 @@ class Guest:
         self._take_identity()
         self._mount_images()
 
-    def reboot(self) -> None:
+    def reboot(self, order: Callable[[], None] | None = None) -> None:
         """Reboot with the kernel that the guest has on its own disk now; only its test images are mounted anew.
 
+        The `order` to reboot is given inside the guest, by default over the root channel.
+
         Raises:
-            LabError: the boot id did not change, or the guest did not come back.
+            LabError: the guest did not go down or did not come back, or the boot id did not change.
         """
         before = self.boot_id()
         self._take_kernel()
-        self.ask("systemctl --no-block reboot")
+        (order or self._order_reboot)()
         self._wait_for_end(self.deadline(30))
         self._close()
         self.start_cold()
@@ -127,6 +131,9 @@ class Guest:
         self._mount_images()
         if self.boot_id() == before:
             raise LabError(f"'{self.name}' was asked to reboot but its boot id is the same.", hint=self.where())
+
+    def _order_reboot(self) -> None:
+        self.ask("systemctl --no-block reboot")
 
     def boot_id(self) -> str:
         """Return the kernel's id of this boot."""
@@ -161,8 +168,8 @@ class Guest:
             disk=self.disk,
             kernel=self._kernel,
             initrd=self._initrd,
-            monitor=sockets / f"{self.name}-{number}.qmp",
-            channel=sockets / f"{self.name}-{number}.channel",
+            monitor=sockets / f"{self._id}-{number}.qmp",
+            channel=sockets / f"{self._id}-{number}.channel",
             serial=self.serial,
             proxy=sockets / "proxy",
             relay=(sys.executable, "-I", "-S", str(RELAY)),
@@ -173,7 +180,7 @@ class Guest:
         limit = Deadline.after(20)
         self.monitor = self._stack.enter_context(qmp.negotiated(self._connect(wiring.monitor, limit), limit))
         self.channel = Channel(self._stack.enter_context(self._connect(wiring.channel, limit)))
-        control = sockets / f"{self.name}-{number}.ssh"
+        control = sockets / f"{self._id}-{number}.ssh"
         self.ssh = ssh.write_config(self.folder, control, self.image, self.name, self._forwarded_port())
 
     def _connect(self, path: Path, limit: Deadline) -> socket.socket:
@@ -289,7 +296,7 @@ echo > /dev/udp/10.0.2.2/9
             digest = listing[listing.index(path) - 1]
             if process.run(["sha256sum", getattr(self, attribute)]).stdout.split()[0] == digest:
                 continue
-            target = self.workspace.tmp / f"{self.name}{attribute}"
+            target = self.workspace.tmp / f"{self._id}{attribute}"
             process.run(["scp", "-q", "-F", str(self.ssh.config), f"{self.name}:{path}", str(target)], timeout=600)
             setattr(self, attribute, target)
 

@@ -69,15 +69,17 @@ class Lab:
                 guest.boot()
                 return snapshot.take(guest, self.workspace)
 
-    def require_mirror(self) -> None:
+    def require_mirror(self, since: int = 0) -> None:
         """Raise if a guest asked for something that the mirror could not deliver because it is down.
+
+        `since` is how many outages there had been before.
 
         Raises:
             LabError: the mirror was down; a failure seen since then is no verdict about a path.
         """
-        if self.traffic.outages:
+        if self.traffic.outages[since:]:
             raise LabError(
-                f"The Debian mirror did not answer: {self.traffic.outages[0]}.",
+                f"The Debian mirror did not answer: {self.traffic.outages[since]}.",
                 hint="Nothing is known about the path. Try again when the mirror of this machine answers.",
             )
 

@@ -80,7 +80,7 @@ class Workspace:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                self.narrator.say(f"Another run holds '{name}'; waiting for it.")
+                self.narrator.say(f"'{name}' is taken; waiting for it.")
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
 

@@ -1,10 +1,11 @@
-"""The workbench of one proof: the guests of a recipe's hosts, its route, and its checks."""
+"""The workbench of one track of a proof: guests of the recipe's hosts, and what is asked of them."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 from lading.checks.report import CheckReport
 from lading.checks.run import run_checks
@@ -16,48 +17,73 @@ from lading.process import TimedOut, scrubbed_environment
 from lading.recipe.load import LoadedRecipe
 from lading.recipe.model import Recipe
 from lading.recipe.platforms import Platform
-from lading.routes.playbook import PlaybookRoute, PlayResult, write_inventory
+from lading.routes.playbook import write_inventory
+from lading.routes.result import PlayResult
+from lading.state.collect import SCRIPT
+from lading.state.model import State
 
 LAB_USERS = {"user": "alice", "other": "bob", "pilot": "pilot01"}
 # ansible-playbook's exit code for an exception of its own (ansible.cli: "Unexpected Exception").
 ANSIBLE_CRASHED = 250
-FINGERPRINT = (
-    "dpkg-query --show; find /etc /usr/local -xdev -printf '%p %m %U %G %s %T@ %l\\n'; "
-    "sysctl --all --pattern '^(user|kernel)[.].*(namespaces|userns)'"
-)
 # Seconds of wall clock on an emulated guest, where a recipe says nothing.
-DEFAULT_TIMEOUTS = {"apply": 1200.0, "again": 1200.0, "green": 600.0}
+DEFAULT_TIMEOUTS = {"apply": 1200.0, "again": 1200.0, "green": 600.0, "undo": 600.0}
+STATE_SECONDS = 30
+SETUP_SECONDS = 60
+
+States = dict[str, State]
+"""The state of each host, by its name."""
+
+
+class AutomatedRoute(Protocol):
+    """A route that a program walks: Ansible or Puppet."""
+
+    def apply(
+        self, label: str, timeout: float, *, check: bool = False, variables: Mapping[str, Any] | None = None
+    ) -> PlayResult:
+        """Run it once on all hosts; with `check` it only says what it would change."""
+        ...
 
 
 @dataclass
 class Bench:
-    """What the stages of a proof work on."""
+    """What the stages of one track work on. `outages` is how many there had been when the stage began."""
 
     lab: Lab
     loaded: LoadedRecipe
+    platform: str
     guests: dict[str, Guest]
-    route: PlaybookRoute
+    inventory: Path
+    variables: Path
     site: Path
     folder: Path
+    outages: int = field(default=0)
 
     @property
     def recipe(self) -> Recipe:
         return self.loaded.recipe
+
+    def begin_stage(self) -> None:
+        """Forget what the mirror did before."""
+        self.outages = len(self.lab.traffic.outages)
 
     def timeout(self, stage: str) -> float:
         """Return the seconds that a stage's run may take."""
         said = {str(name): seconds for name, seconds in self.recipe.timeouts.items()}
         return said.get(stage, DEFAULT_TIMEOUTS.get(stage, DEFAULT_TIMEOUTS["apply"]))
 
-    def check(self, label: str, select: Sequence[str] | None = None) -> CheckReport:
-        """Run checks; whatever did not pass is a verdict only if every guest is well and none was lost meanwhile."""
+    def check(self, label: str, select: Sequence[str] | None = None, *, mutating: bool | None = None) -> CheckReport:
+        """Run checks; whatever did not pass is a verdict only if every guest is well and none was lost meanwhile.
+
+        `mutating` chooses those that do or don't change a host; by default both.
+        """
         try:
             report = run_checks(
                 self.loaded.check_files,
-                self.route.inventory,
+                self.inventory,
                 self.site,
                 self.folder / f"checks-{label}",
                 select=select,
+                mutating=mutating,
                 timeout=self.timeout("green"),
                 environment=scrubbed_environment(self.folder / "home"),
             )
@@ -73,27 +99,40 @@ class Bench:
             )
         return report
 
-    def play(self, label: str, *, check: bool = False) -> PlayResult:
-        """Run the route.
+    def play(
+        self, route: AutomatedRoute, label: str, *, check: bool = False, variables: Mapping[str, Any] | None = None
+    ) -> PlayResult:
+        """Run a route to its good end.
 
         Raises:
-            PathFailed: the playbook failed on healthy guests with a healthy mirror.
+            PathFailed: it failed on healthy guests with a healthy mirror.
             LabError: it failed since a guest or the mirror was lost.
         """
+        result = self.try_to_play(route, label, check=check, variables=variables)
+        if result.rc != 0:
+            raise PathFailed(failure_of(result), hint=f"The whole output: {result.log}")
+        return result
+
+    def try_to_play(
+        self, route: AutomatedRoute, label: str, *, check: bool = False, variables: Mapping[str, Any] | None = None
+    ) -> PlayResult:
+        """Run a route, which may refuse: a failure that comes back here is the route's own.
+
+        Raises:
+            PathFailed: it did not end in its time.
+            LabError: a guest, the mirror or the program itself was lost.
+        """
         try:
-            result = self.route.apply(label, self.timeout("apply"), check=check)
+            result = route.apply(label, self.timeout("apply"), check=check, variables=variables)
         except TimedOut:
             self.require_health()
-            raise PathFailed(f"The playbook did not end within {self.timeout('apply'):.0f} s.") from None
+            raise PathFailed(f"It did not end within {self.timeout('apply'):.0f} s.") from None
         if result.rc != 0:
             self.require_health()
             if result.unreachable:
                 raise LabError("Ansible lost a guest that is well again now.", hint=f"See '{result.log}'.")
             if result.rc < 0 or result.rc == ANSIBLE_CRASHED:
-                raise LabError(
-                    f"ansible-playbook itself was ended or crashed ({result.rc}).", hint=f"See '{result.log}'."
-                )
-            raise PathFailed(_failure(result), hint=f"Ansible's output: {result.log}")
+                raise LabError(f"The program was ended or crashed ({result.rc}).", hint=f"See '{result.log}'.")
         return result
 
     def require_health(self) -> None:
@@ -101,49 +140,65 @@ class Bench:
         for guest in self.guests.values():
             guest.require_health()
         try:
-            self.lab.require_mirror()
+            self.lab.require_mirror(self.outages)
         except LabError as error:
             raise LabError(error.message, f"{error.hint}\n{next(iter(self.guests.values())).where()}") from error
 
-    def fingerprint(self) -> str:
-        """Return what a run in check mode must leave alone: packages, files in /etc (enabled units too), namespaces."""
-        return "\n".join(guest.ask(FINGERPRINT, 30).output for guest in self.guests.values())
+    def states(self) -> States:
+        """Take the state of every host."""
+        return {name: State.from_json(guest.ask(SCRIPT, STATE_SECONDS).output) for name, guest in self.guests.items()}
 
-    def packages(self) -> dict[str, str]:
-        """Return the installed packages of the first guest, with their versions."""
-        guest = next(iter(self.guests.values()))
-        listing = guest.ask("dpkg-query --show", 10).output
-        return dict(line.split("\t") for line in listing.splitlines() if "\t" in line)
+    def run_on_all(self, script: str, what: str, mend: str) -> None:
+        """Run a shell script as root on every host.
+
+        Raises:
+            PathFailed: it failed on a healthy guest; `what` names it and `mend` says what to do.
+        """
+        for guest in self.guests.values():
+            answer = guest.ask(script, SETUP_SECONDS, check=False)
+            if answer.rc != 0:
+                self.require_health()
+                raise PathFailed(f"{what} (exit {answer.rc}): {answer.output.strip()[-400:]}", hint=mend)
 
 
-def _failure(result: PlayResult) -> str:
+def failure_of(result: PlayResult) -> str:
+    """Return what failed first, in a sentence."""
     if not result.failures:
-        return f"The playbook ended with {result.rc}."
+        return f"It ended with {result.rc}."
     first = result.failures[0]
-    return f"The playbook failed on '{first.host}' in the task '{first.task}': {first.message}"
+    return f"It failed on '{first.host}' in '{first.task}': {first.message}"
 
 
 @contextmanager
 def opened_bench(
-    lab: Lab, loaded: LoadedRecipe, platform_name: str, platform: Platform, folder: Path
+    lab: Lab,
+    loaded: LoadedRecipe,
+    platform_name: str,
+    platform: Platform,
+    folder: Path,
+    variables: Mapping[str, Any] | None = None,
 ) -> Iterator[Bench]:
-    """Start a guest for each host of the recipe, with its test images, and yield the bench."""
-    image = lab.image(platform_name, platform)
-    verdict = lab.accelerator(image)
-    lab.workspace.narrator.say(f"Guests run under {verdict.accelerator.upper()}. {verdict.reason}")
-    images = {name: _test_image(lab, loaded.recipe, name) for name in loaded.recipe.images}
-    if len(loaded.recipe.hosts) > 1:
+    """Start a guest for each host of the recipe, with its test images, and yield the bench.
+
+    `variables` win over what the recipe says of the lab.
+    """
+    recipe = loaded.recipe
+    if len(recipe.hosts) > 1:
         raise LabError(f"'{loaded.id}' has several hosts; this version of the lab joins none.")
+    image = lab.image(platform_name, platform)
+    images = {name: _test_image(lab, recipe, name) for name in recipe.images}
     with ExitStack() as stack:
         guests: dict[str, Guest] = {}
-        for name, host in loaded.recipe.hosts.items():
+        for name, host in recipe.hosts.items():
             guests[name] = stack.enter_context(
                 lab.guest(name, image, folder / name, memory=host.memory_mib, cpus=host.cpus, images=images)
             )
-        groups = {name: list(host.groups) for name, host in loaded.recipe.hosts.items()}
+        groups = {name: list(host.groups) for name, host in recipe.hosts.items()}
         inventory = write_inventory(folder / "inventory.json", guests, groups)
-        route = PlaybookRoute(loaded.playbook, inventory, _variables(loaded.recipe, folder), folder)
-        yield Bench(lab, loaded, guests, route, _site(loaded.recipe, folder), folder)
+        said = folder / "variables.json"
+        said.write_text(json.dumps(lab_variables(recipe) | dict(variables or {}), indent=1))
+        site = _write_site(recipe, folder, variables or {})
+        yield Bench(lab, loaded, platform_name, guests, inventory, said, site, folder)
 
 
 def _test_image(lab: Lab, recipe: Recipe, name: str) -> Path:
@@ -152,20 +207,17 @@ def _test_image(lab: Lab, recipe: Recipe, name: str) -> Path:
     return find_test_image(lab.workspace, name, definition, lab.mirror)
 
 
-def _variables(recipe: Recipe, folder: Path) -> Path:
-    """Write what the lab sets; where it sets nothing, the role's own default is what is proven."""
-    said = {name: var.lab for name, var in recipe.variables.items() if "lab" in var.model_fields_set}
-    file = folder / "variables.json"
-    file.write_text(json.dumps(said, indent=1))
-    return file
+def lab_variables(recipe: Recipe) -> dict[str, Any]:
+    """Return what the lab sets; where it sets nothing, the role's own default is what is proven."""
+    return {name: var.lab for name, var in recipe.variables.items() if "lab" in var.model_fields_set}
 
 
-def _site(recipe: Recipe, folder: Path) -> Path:
+def _write_site(recipe: Recipe, folder: Path, variables: Mapping[str, Any]) -> Path:
     file = folder / "site.json"
     site = {
         "users": LAB_USERS,
         "images": {name: f"/srv/images/{name}" for name in recipe.images},
-        "variables": {name: variable.in_lab for name, variable in recipe.variables.items()},
+        "variables": {name: variable.in_lab for name, variable in recipe.variables.items()} | dict(variables),
     }
     file.write_text(json.dumps(site, indent=1))
     return file

@@ -120,8 +120,6 @@ def _rank(grade: Grade | None) -> int:
 
 
 def _failure(proof: Proof) -> str:
-    for name, route in proof.statement.run.routes.items():
-        for stage in route.stages:
-            if stage.outcome == "failed":
-                return f"{name}/{stage.name}: {stage.detail}"
-    return "every stage passed"
+    """Return every failed stage with what was wrong, one a line."""
+    failures = [f"{name}/{stage.name}: {stage.detail}" for name, stage in proof.statement.run.failures]
+    return "\n".join(failures) or "every stage passed"

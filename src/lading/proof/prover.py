@@ -1,28 +1,29 @@
-"""Proves one path on one platform, stage by stage, and makes the evidence of it."""
+"""Proves one path on one platform, its tracks side by side, and makes the evidence of it."""
 
 import importlib.metadata
-import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lading.errors import LabError, PathFailed
-from lading.evidence.model import FULL, QUICK, Grade, Producer, Route, RouteRun, StageRun, Statement, new_statement
+from lading.errors import LabError
+from lading.evidence.model import STAGES_OF, Grade, Producer, Route, RouteRun, StageRun, Statement, new_statement
 from lading.evidence.subject import subject_of
+from lading.janitor import kill_marked
 from lading.lab.lab import Lab
+from lading.page.model import Page
+from lading.page.read import page_of
 from lading.project import Catalogue
-from lading.proof.bench import Bench, opened_bench
-from lading.proof.stages import PlaybookStages
+from lading.proof.agree import require_agreement
+from lading.proof.judge import Delta, changes
+from lading.proof.tracks import Track, TrackRun, named, run_stage, run_track, tracks_of
 from lading.recipe.load import LoadedRecipe
-from lading.recipe.model import STAGES, Stage
 from lading.recipe.platforms import load_platforms
-from lading.redact import redact
-
-LATER = "comes with the next protocol"
 
 
 @dataclass(frozen=True)
@@ -43,101 +44,138 @@ class Proof:
 def prove(
     lab: Lab, catalogue: Catalogue, loaded: LoadedRecipe, platform: str, *, grade: Grade = "full", keep: bool = False
 ) -> Proof:
-    """Run the stages that the grade asks for; a failed stage is a verdict and ends the run.
+    """Walk the tracks that the grade asks for; a failed stage is a verdict and ends its track.
 
-    With `keep` the guests stay up when this returns, and `ssh` of the proof says how to reach the first.
+    With `keep` guests stay up when this returns, and `ssh` of the proof says how to reach the most telling one.
 
     Raises:
         LabError: the lab broke; there is no verdict and no evidence.
     """
     started = time.monotonic()
     subject = subject_of(catalogue, loaded, platform)
+    page = page_of(catalogue, loaded)
     folder = lab.workspace.new_run_folder(f"{loaded.id}-{platform}")
-    with opened_bench(lab, loaded, platform, load_platforms(catalogue)[platform], folder) as bench:
-        ssh = _keep(lab, bench) if keep else None
-        stages = PlaybookStages(bench)
-        try:
-            runs, failure = _run_stages(lab, stages, FULL if grade == "full" else QUICK, folder)
-        except LabError as error:
-            raise LabError(error.message, "\n".join(filter(None, (error.hint, ssh and f"Kept: {ssh}")))) from error
-        resolved = _resolved(bench, stages)
+    described = load_platforms(catalogue)[platform]
+    verdict = lab.accelerator(lab.image(platform, described))
+    lab.workspace.narrator.say(f"Guests run under {verdict.accelerator.upper()}. {verdict.reason}")
+    runs = _side_by_side(
+        lab,
+        tracks_of(loaded, page, grade),
+        lambda track: run_track(lab, track, loaded, platform, described, folder, keep=keep),
+        workers=_workers(loaded),
+        keep=keep,
+    )
+    if grade == "full":
+        _agree(lab, loaded, page, runs)
     if subject_of(catalogue, loaded, platform).digest != subject.digest:
         raise LabError(
             f"Files that '{loaded.id}' depends on changed while it was proven, so nothing is known of either state.",
             hint="Prove it again, and leave the files alone meanwhile.",
         )
-    routes: dict[Route, RouteRun] = {
-        "playbook": RouteRun(stages=runs),
-        "by-hand": RouteRun(stages=[StageRun(name=name, outcome="not-run", detail=LATER) for name in STAGES]),
-    }
     statement = new_statement(
         subject,
-        routes,
+        _routes(loaded, runs),
+        starts={run.track.start: RouteRun(stages=run.stages) for run in runs if run.track.start},
         producer=Producer(kind="ci" if os.environ.get("CI") else "workstation"),
         finished=datetime.now(UTC),
         seconds=time.monotonic() - started,
-        resolved=resolved,
+        resolved=_resolved(runs),
     )
-    return Proof(statement, folder, failure.hint if failure else None, ssh)
+    hints = [hint for run in runs for hint in run.hints]
+    ssh = next((run.ssh for run in sorted(runs, key=lambda run: not run.failed) if run.ssh), None)
+    return Proof(statement, folder, "\n".join(hints) or None, ssh)
 
 
-def _keep(lab: Lab, bench: Bench) -> str:
-    """Leave the guests up when this run ends, in whatever way, and return the line that reaches the first."""
-    for guest in bench.guests.values():
-        guest.keep()
-    lab.workspace.keep()
-    first = next(iter(bench.guests.values()))
-    return f"ssh -F {first.ssh.config} {first.name}"
+def _workers(loaded: LoadedRecipe) -> int:
+    """Return how many tracks run at once: as many as there are processors for their guests."""
+    wanted = sum(host.cpus for host in loaded.recipe.hosts.values())
+    return max(1, (os.cpu_count() or 1) // wanted)
 
 
-def _run_stages(
-    lab: Lab, stages: PlaybookStages, wanted: frozenset[Stage], folder: Path
-) -> tuple[list[StageRun], PathFailed | None]:
-    runs: list[StageRun] = []
-    failure: PathFailed | None = None
-    for name in STAGES:
-        stage: Callable[[], str] | None = getattr(stages, name, None)
-        if stage is None or name not in wanted:
-            runs.append(StageRun(name=name, outcome="not-run", detail=LATER if stage is None else "not asked for"))
-        elif failure is not None:
-            runs.append(StageRun(name=name, outcome="not-run", detail="an earlier stage failed"))
-        else:
-            run, failure = _run_stage(lab, name, stage)
-            runs.append(run)
-            timings = {run.name: run.seconds for run in runs if run.seconds is not None}
-            (folder / "timings.json").write_text(json.dumps(timings, indent=1))
-    return runs, failure
+def _side_by_side(
+    lab: Lab, tracks: Sequence[Track], run: Callable[[Track], TrackRun], *, workers: int, keep: bool
+) -> list[TrackRun]:
+    """Run all tracks and return what came of them, in their order.
 
-
-def _run_stage(lab: Lab, name: Stage, stage: Callable[[], str]) -> tuple[StageRun, PathFailed | None]:
-    lab.traffic.outages.clear()
-    started = time.monotonic()
-    failure = None
-    with lab.workspace.narrator.step(f"Stage {name}"):
+    Raises:
+        LabError: the lab broke under one of them; the others are then stopped, unless guests are to be kept.
+    """
+    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="track") as pool:
+        futures = [pool.submit(run, track) for track in tracks]
         try:
-            outcome, detail = "passed", stage()
-        except PathFailed as error:
-            failure, outcome, detail = error, "failed", error.message
-    lab.workspace.narrator.say(f"  {detail}")
-    seconds = round(time.monotonic() - started, 1)
-    published = redact(detail, lab.mirror.upstreams)[:500]
-    run = StageRun.model_validate(
-        {"name": name, "outcome": outcome, "seconds": seconds, "finished": _now(), "detail": published}
-    )
-    return run, failure
+            wait(futures, return_when=FIRST_EXCEPTION)
+            _raise_first(futures)
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            if not keep:
+                # Threads cannot be ended, but what they wait for can: every program of this run.
+                kill_marked(lab.workspace.run_id)
+            raise
+        return [future.result() for future in futures]
 
 
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
+def _raise_first(futures: Iterable["Future[TrackRun]"]) -> None:
+    for future in futures:
+        if future.done() and (error := future.exception()) is not None:
+            raise error
 
 
-def _resolved(bench: Bench, stages: PlaybookStages) -> dict[str, Any]:
-    guest = next(iter(bench.guests.values()))
+def _agree(lab: Lab, loaded: LoadedRecipe, page: Page, runs: Sequence[TrackRun]) -> None:
+    """Hold each other route against the playbook's, and add that stage to it."""
+    playbook = _delta(runs, "playbook")
+    for run in runs:
+        if run.track.route in (None, "playbook"):
+            continue
+        typed = page if run.track.route == "by-hand" else None
+        if run.delta is None or playbook is None:
+            detail = "there is no end state to compare: a route did not deploy"
+            run.stages.append(StageRun(name="agree", outcome="not-run", detail=detail))
+            continue
+        compared = partial(require_agreement, loaded.recipe, typed, playbook, run.delta)
+        stage, hint = run_stage(named(lab, run.track.name), "agree", compared)
+        run.stages.append(stage)
+        if hint:
+            run.hints.append(hint)
+
+
+def _delta(runs: Sequence[TrackRun], route: Route) -> Delta | None:
+    return next((run.delta for run in runs if run.track.route == route), None)
+
+
+def _routes(loaded: LoadedRecipe, runs: Sequence[TrackRun]) -> dict[Route, RouteRun]:
+    """Return the stages of every route that the path has, those too that nobody asked for."""
+    ran = {run.track.route: run.stages for run in runs if run.track.route}
+    has: list[Route] = ["playbook", "by-hand", *(["puppet"] if loaded.puppet else [])]
+    routes = {}
+    for route in has:
+        taken = {stage.name: stage for stage in ran.get(route, ())}
+        left = {name: StageRun(name=name, outcome="not-run", detail="not asked for") for name in STAGES_OF[route]}
+        routes[route] = RouteRun(stages=[taken.get(name, stage) for name, stage in left.items()])
+    return routes
+
+
+def _resolved(runs: Sequence[TrackRun]) -> dict[str, Any]:
+    first = next(run for run in runs if run.track.route == "playbook")
+    owns = {run.track.route: _owned(run.delta) for run in runs if run.track.route and run.delta}
     return {
-        "accelerator": guest.spec.accelerator,
+        **first.resolved,
         "ansible-core": importlib.metadata.version("ansible-core"),
-        "image": guest.image.identity,
-        "kernel": guest.ask("uname -r").output.strip(),
-        "packages": dict(sorted(stages.installed.items())),
-        "qemu": guest.spec.qemu,
+        "packages": _packages(first.delta) if first.delta else {},
+        "owns": owns,
     }
+
+
+def _owned(delta: Delta) -> list[str]:
+    """Return the files that a route made or changed."""
+    items = {change.item for change in changes(delta.before, delta.after) if change.after is not None}
+    return sorted(item.removeprefix("file:") for item in items if item.startswith("file:"))
+
+
+def _packages(delta: Delta) -> dict[str, str]:
+    """Return the packages that came with a route, or whose version it changed."""
+    found = {}
+    for change in changes(delta.before, delta.after):
+        if change.item.startswith("package:") and change.after is not None:
+            found[change.item.removeprefix("package:")] = str(change.after.get("version"))
+    return dict(sorted(found.items()))

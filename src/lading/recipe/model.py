@@ -119,7 +119,7 @@ class Start(Model):
     )
     stays: list[Text] = Field(
         default=[],
-        description="Shell lines for root that succeed after the setup, after apply and after undo: what the admin had.",
+        description="Shell lines for root that succeed after the setup, after apply and after undo: the admin's own.",
     )
 
 

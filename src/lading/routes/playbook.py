@@ -10,6 +10,7 @@ from typing import Any
 from lading import process
 from lading.lab.guest import Guest
 from lading.process import Completed
+from lading.routes.result import PlayResult, TaskResult
 
 CALLBACKS = Path(__file__).with_name("callback")
 # ssh_args is empty: the ssh configuration that the inventory names says everything, pinned host key included.
@@ -27,45 +28,6 @@ ssh_args =
 
 
 @dataclass(frozen=True)
-class TaskResult:
-    """What one task did on one host; `path` is file:line, `seconds` from its start."""
-
-    host: str
-    task: str
-    path: str
-    action: str
-    outcome: str
-    changed: bool
-    seconds: float | None
-    message: str
-
-
-@dataclass(frozen=True)
-class PlayResult:
-    """What a run of the playbook did."""
-
-    rc: int
-    seconds: float
-    tasks: tuple[TaskResult, ...]
-    log: Path
-
-    @property
-    def changed(self) -> list[str]:
-        """Names of the tasks that changed something, each with its host."""
-        return [f"{task.host}: {task.task}" for task in self.tasks if task.changed and task.outcome == "ok"]
-
-    @property
-    def failures(self) -> list[TaskResult]:
-        """Tasks that failed and were not expected to."""
-        return [task for task in self.tasks if task.outcome == "failed"]
-
-    @property
-    def unreachable(self) -> bool:
-        """Tell whether Ansible lost a host."""
-        return any(task.outcome == "unreachable" for task in self.tasks)
-
-
-@dataclass(frozen=True)
 class PlaybookRoute:
     """The playbook of one path against the guests of one inventory; logs go to `folder`."""
 
@@ -74,15 +36,18 @@ class PlaybookRoute:
     variables: Path
     folder: Path
 
-    def apply(self, label: str, timeout: float, *, check: bool = False) -> PlayResult:
-        """Run the playbook; with `check` it only says what it would change.
+    def apply(
+        self, label: str, timeout: float, *, check: bool = False, variables: Mapping[str, Any] | None = None
+    ) -> PlayResult:
+        """Run the playbook; with `check` it only says what it would change. `variables` win over the lab's.
 
         Raises:
             TimedOut: it did not end in `timeout` seconds.
         """
         events, log = self.folder / f"ansible-{label}.jsonl", self.folder / f"ansible-{label}.log"
+        more = ["--extra-vars", json.dumps(dict(variables))] if variables else []
         argv: list[str | Path] = [Path(sys.executable).with_name("ansible-playbook"), "--inventory", self.inventory,
-                "--extra-vars", f"@{self.variables}", "--diff", *(["--check"] if check else []),
+                "--extra-vars", f"@{self.variables}", *more, "--diff", *(["--check"] if check else []),
                 self.playbook]  # fmt: skip
         done = process.run(argv, env=self._environment(events), timeout=timeout, log=log, check=False)
         return _result(done, events, log)
