@@ -57,6 +57,8 @@ def checks(root: Path) -> list[Check]:
         Check("trust", ("python", "-m", "lading.recipe.trust")),
         Check("recipes", ("lading", "list")),
         Check("evidence", ("lading", "evidence", "check")),
+        Check("pages", ("lading", "page", "lint")),
+        Check("rendered files", ("lading", "page", "render", "--check")),
     ]
 
 

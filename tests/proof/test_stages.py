@@ -157,7 +157,9 @@ def test_a_fault_that_turns_anothers_check_red_is_named() -> None:
 def test_a_repair_that_check_mode_did_not_foretell_is_refused() -> None:
     with pytest.raises(PathFailed, match="At the repair, the rehearsal did not tell the truth"):
         stages(
-            report(here="failed", quiet="passed"), report(here="failed", quiet="failed"), plays=(play("Other"), play("Repair"))
+            report(here="failed", quiet="passed"),
+            report(here="failed", quiet="failed"),
+            plays=(play("Other"), play("Repair")),
         ).sabotage()
 
 
@@ -233,7 +235,7 @@ def test_a_host_that_is_not_clean_keeps_what_its_admin_had() -> None:
     assert run.apply() == "1 tasks changed something; 1 things of the admin's are as they were"
     assert run.undo().endswith("1 things of the admin's are as they were")
     assert cast(Script, run.bench).ran == [
-        "set up", "still there", "apply", "still there", "undo {'demo_state': 'absent'}", "still there",
+        "set -e\n\nset up", "still there", "apply", "still there", "undo {'demo_state': 'absent'}", "still there",
     ]  # fmt: skip
 
 

@@ -88,7 +88,9 @@ def test_a_guest_that_is_lost_while_the_playbook_runs_is_no_verdict(workshop: Wo
         if "Stage apply" in line:
             break
     # The first result is there: the playbook is at work in the guest.
-    wait_for(lambda: next(cache_root().glob(f"runs/*-demo-debian13-{mark_of(run.pid)}/ansible-apply.jsonl"), None))
+    wait_for(
+        lambda: next(cache_root().glob(f"runs/*-demo-debian13-{mark_of(run.pid)}/playbook/ansible-apply.jsonl"), None)
+    )
     os.kill(wait_for(lambda: qemu_of(run.pid)), signal.SIGKILL)
     out, _ = run.communicate(timeout=300)
     assert run.returncode == 3
@@ -138,7 +140,7 @@ def test_a_kept_guest_stays_up_until_gc_ends_it(workshop: Workshop) -> None:
     out, err = run.communicate(timeout=300)
     assert run.returncode == 0, err
     line = next(line.partition("The guest is up: ")[2] for line in out.splitlines() if "The guest is up: " in line)
-    name = re.search(r"runs/\S*-(\w+)/worker1", line)
+    name = re.search(r"runs/[^/\s]*-(\w+)/playbook/worker1", line)
     assert name is not None
     assert process.run([*shlex.split(line), "hostname"], timeout=60).stdout == "worker1\n"
     assert marked_processes(name[1])

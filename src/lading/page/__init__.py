@@ -1,1 +1,1 @@
-"""Pages as people write them: their fences and markers, read the same way by the site and, later, by the runner."""
+"""Pages as people write them: read the same way by the runner, the lint and the site."""

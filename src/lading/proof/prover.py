@@ -108,8 +108,9 @@ def _side_by_side(
         except BaseException:
             for future in futures:
                 future.cancel()
-            if not keep:
-                # Threads cannot be ended, but what they wait for can: every program of this run.
+            # Threads cannot be ended, but what they wait for can: every program of this run, and any that they start
+            # before they have noticed.
+            while not keep and wait(futures, timeout=0.2).not_done:
                 kill_marked(lab.workspace.run_id)
             raise
         return [future.result() for future in futures]
@@ -146,9 +147,10 @@ def _delta(runs: Sequence[TrackRun], route: Route) -> Delta | None:
 def _routes(loaded: LoadedRecipe, runs: Sequence[TrackRun]) -> dict[Route, RouteRun]:
     """Return the stages of every route that the path has, those too that nobody asked for."""
     ran = {run.track.route: run.stages for run in runs if run.track.route}
-    has: list[Route] = ["playbook", "by-hand", *(["puppet"] if loaded.puppet else [])]
     routes = {}
-    for route in has:
+    for route in STAGES_OF:
+        if route == "puppet" and loaded.puppet is None:
+            continue
         taken = {stage.name: stage for stage in ran.get(route, ())}
         left = {name: StageRun(name=name, outcome="not-run", detail="not asked for") for name in STAGES_OF[route]}
         routes[route] = RouteRun(stages=[taken.get(name, stage) for name, stage in left.items()])

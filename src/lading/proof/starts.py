@@ -21,7 +21,10 @@ class StartStages:
     def apply(self) -> str:
         """The host is made as the recipe says; then the playbook ends well, or refuses and changes nothing."""
         mend = "Mend the recipe's 'starts'."
-        self.bench.run_on_all(self.start.setup, "The start's setup failed", mend)
+        shared = self.start.functions
+        functions = (self.bench.loaded.folder / shared).read_text() if shared else ""
+        script = f"set -e\n{functions}\n{self.start.setup}"
+        self.bench.run_on_all(script, "The start's setup failed", mend)
         self._require_stays("after the setup", mend)
         self.before = self.bench.states()
         if self.start.refused is not None:

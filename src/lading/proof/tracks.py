@@ -24,6 +24,7 @@ from lading.recipe.platforms import Platform
 from lading.redact import redact
 from lading.routes.byhand import ByHandRoute
 from lading.routes.playbook import PlaybookRoute
+from lading.routes.puppet import PuppetRoute
 
 LONGEST_DETAIL = 500
 PREPARE_SECONDS = 900.0
@@ -96,8 +97,6 @@ def _walk_playbook(bench: Bench, _stack: ExitStack) -> Stages:
 
 
 def _walk_puppet(bench: Bench, _stack: ExitStack) -> Stages:
-    from lading.routes.puppet import PuppetRoute  # LATER
-
     assert bench.loaded.puppet is not None
     route = PuppetRoute(bench.loaded.puppet, bench.guests, lab_variables(bench.recipe), bench.folder)
     with bench.lab.workspace.narrator.step("Installing the agent"):

@@ -144,6 +144,13 @@ def _unknown_names(
         yield document.problem(("conflicts_with",), "a path can't conflict with itself.")
     if cycle := _cycle(catalogue, (path_id,)):
         yield document.problem(("builds_on",), f"this goes round in a circle: {' → '.join(cycle)}.")
+    for slug, start in recipe.starts.items():
+        if start.functions and not (catalogue.recipes / path_id / start.functions).is_file():
+            loc: Loc = ("starts", slug, "functions")
+            yield document.problem(loc, f"the file '{start.functions}' is not beside the recipe.")
+    for name, start in recipe.starts.items():
+        if start.functions and not (catalogue.recipes / path_id / start.functions).is_file():
+            yield document.problem(("starts", name, "functions"), f"there is no '{start.functions}' beside the recipe.")
     named: dict[Loc, str] = {("true_before", i, "check"): said.check for i, said in enumerate(recipe.true_before)}
     for i, fault in enumerate(recipe.sabotage):
         named |= {("sabotage", i, "red", j): check for j, check in enumerate(fault.red)}

@@ -112,6 +112,9 @@ class Start(Model):
     """A host that is not clean: the playbook has to respect what its admin has there, or to refuse clearly."""
 
     help: Text = Field(description="What such a host is, in one sentence.")
+    functions: RelativePath | None = Field(
+        default=None, description="A shell file beside the recipe whose functions the setup calls."
+    )
     setup: Annotated[str, Field(min_length=1)] = Field(description="A shell script, run as root on the untouched host.")
     variables: dict[Name, Any] = Field(default={}, description="What is set for this host beside the lab's values.")
     refused: Text | None = Field(

@@ -1,0 +1,146 @@
+"""A whole small path in guests, by both routes: what its page says is what was proven, to the letter."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lading.evidence.store import read_evidence
+from tests.workshop import Workshop
+
+pytestmark = pytest.mark.vm
+
+PAGE = """# A demonstration
+
+/// proof | demo
+
+## Install
+
+```{ .file path=/etc/demo.conf }
+colour=blue
+```
+
+## Configure
+
+```{ .console user=alice }
+# sysctl --write --quiet kernel.panic=7
+$ echo "it is $(cut -d = -f 2 /etc/demo.conf)"
+it is blue
+```
+
+## Validate
+
+```{ .console }
+$ cat /etc/demo.conf
+colour=blue
+```
+
+## Operate
+
+```{ .console exit=1 expect=contains }
+$ cat /etc/nothing
+No such file
+```
+
+## Undo
+
+```{ .console }
+# rm /etc/demo.conf
+# sysctl --write kernel.panic=0
+kernel.panic = 0
+```
+"""
+TASKS = """\
+- name: Say so
+  ansible.builtin.template:
+    src: demo.conf.j2
+    dest: /etc/demo.conf
+    mode: "0644"
+  when: demo_state | default('present') == 'present'
+
+- name: Say nothing
+  ansible.builtin.file:
+    path: /etc/demo.conf
+    state: absent
+  when: demo_state | default('present') == 'absent'
+
+- name: Wait after a panic
+  ansible.builtin.shell: |
+    test "$(sysctl --values kernel.panic)" = {{ wanted }} || { sysctl --write kernel.panic={{ wanted }}; echo changed; }
+  vars:
+    wanted: "{{ 7 if demo_state | default('present') == 'present' else 0 }}"
+  register: demo_panic
+  changed_when: demo_panic.stdout is search('changed')
+"""
+CHECKS = """
+from testinfra.host import Host
+
+testinfra_hosts = ["ansible://workers"]
+
+
+def test_it_is_there(host: Host) -> None:
+    assert host.file("/etc/demo.conf").exists
+
+
+def test_it_is_quiet(host: Host) -> None:
+    assert host.run("true").rc == 0
+"""
+
+
+@pytest.fixture
+def demo(workshop: Workshop) -> Workshop:
+    """A path that writes a file and sets a kernel setting, and takes both back."""
+    workshop.path(starts={"painted": {
+        "help": "A host whose admin has a file of that name beside it.",
+        "setup": "echo mine > /etc/demo.conf.d",
+        "stays": ["grep -q mine /etc/demo.conf.d"],
+    }})  # fmt: skip
+    workshop.write("playbooks/roles/demo/tasks/main.yml", TASKS)
+    workshop.write("recipes/demo/test_demo.py", CHECKS)
+    workshop.write("docs/paths/compute/demo.md", PAGE)
+    return workshop
+
+
+def verify(demo: Workshop) -> tuple[int, str]:
+    """Prove the path in full; return the exit code and what was said."""
+    code = "import sys; from lading.cli.main import main; sys.exit(main())"
+    argv = [sys.executable, "-c", code, "--catalogue", str(demo.root), "verify", "demo", "--platform", "debian13"]
+    environment = {key: value for key, value in os.environ.items() if key != "CI"}
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=900, check=False, env=environment)
+    return done.returncode, done.stdout + done.stderr
+
+
+def line_of(text: str) -> int:
+    """Return the line on which a text stands in the page as it is now."""
+    return PAGE[: PAGE.index(text)].count("\n") + 1
+
+
+def test_a_page_that_says_what_the_playbook_does_is_proven_in_full(demo: Workshop) -> None:
+    code, said = verify(demo)
+    assert code == 0, said
+    statement = read_evidence(demo.catalogue, "demo", "debian13")
+    assert statement is not None
+    assert statement.run.grade == "full"
+    assert statement.run.resolved["owns"] == {"playbook": ["/etc/demo.conf"], "by-hand": ["/etc/demo.conf"]}
+    assert {stage.outcome for run in statement.run.every.values() for stage in run.stages} == {"passed"}
+
+
+def test_one_changed_word_and_one_changed_value_are_named_with_their_lines(demo: Workshop) -> None:
+    page = Path("docs/paths/compute/demo.md")
+    # The value in the file block, so that /etc/demo.conf is another; and the words that a later section promises.
+    wrong = PAGE.replace("colour=blue\n```\n\n## Configure", "colour=grey\n```\n\n## Configure")
+    wrong = wrong.replace("it is blue", "it is grey").replace("kernel.panic = 0", "kernel.panic = zero")
+    demo.write(str(page), wrong)
+    code, said = verify(demo)
+    assert code == 1, said
+    assert re.search(rf"by-hand/green: {page}:{line_of('colour=blue')}", said) is None
+    # Validate promises blue: the reader's own file says grey.
+    assert f"by-hand/green: {page}:{line_of('$ cat /etc/demo.conf')}" in said
+    assert "-colour=blue" in said
+    assert "+colour=grey" in said
+    # And the block that wrote it is named by agree.
+    assert f"by-hand/agree: {page}:{line_of('```{ .file')}: " in said
+    assert "file:/etc/demo.conf" in said
