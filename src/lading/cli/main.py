@@ -20,7 +20,9 @@ COMMANDS: Final = {
     "list": "lading.cli.list:list_paths",
     "show": "lading.cli.show:show",
     "verify": "lading.cli.verify:verify",
+    "page": "lading.cli.page:page",
     "evidence": "lading.cli.evidence:evidence",
+    "state": "lading.cli.state:state",
     "doctor": "lading.cli.doctor:doctor",
     "gc": "lading.cli.gc:gc",
 }

@@ -1,0 +1,85 @@
+"""What a state leaves out since it changes by itself: one list, the same everywhere, each entry with its reason."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """Items that are never part of a state: a pattern as the shell's (`*` matches slashes and dots too), and why."""
+
+    pattern: str
+    because: str
+
+
+DERIVED: Final = "made from other files, which are compared"
+BACKUP: Final = "the copy that the tools for accounts keep of the last version"
+COUNTER: Final = "counts what the kernel does at the moment"
+RANDOM: Final = "random, or new at each boot"
+BOOT_MEMORY: Final = "reckoned at boot from the memory that was free then"
+SESSION: Final = "comes and goes with a session"
+CONTAINER: Final = "comes and goes with a container"
+ON_USE: Final = "mounted by the system when somebody uses it, and unmounted again"
+LAB: Final = "the laboratory's own"
+
+IGNORED: Final = (
+    Ignored("file:/etc/ld.so.cache", DERIVED),
+    Ignored("file:/etc/mtab", "a link into /proc; mounts are compared"),
+    Ignored("file:/etc/machine-id", "an identity, not a setting"),
+    Ignored("file:/etc/resolv.conf", "written anew by whatever configures the network"),
+    Ignored("file:/etc/adjtime", "the clock's drift, written at shutdown"),
+    Ignored("file:/etc/.updated", "the time of systemd's last look at /etc"),
+    Ignored("file:/etc/.pwd.lock", "a lock that comes with the first change of an account"),
+    Ignored("file:/etc/passwd-", BACKUP),
+    Ignored("file:/etc/group-", BACKUP),
+    Ignored("file:/etc/shadow-", BACKUP),
+    Ignored("file:/etc/gshadow-", BACKUP),
+    Ignored("file:/etc/subuid-", BACKUP),
+    Ignored("file:/etc/subgid-", BACKUP),
+    Ignored("file:/etc/lvm/archive*", "LVM's history of the host's disks"),
+    Ignored("file:/etc/lvm/backup*", "LVM's history of the host's disks"),
+    Ignored("file:/etc/lvm/cache*", "LVM's cache"),
+    Ignored("file:/etc/grid-security/certificates/*.r[0-9]", "revocation lists, fetched anew several times a day"),
+    Ignored("file:*/__pycache__*", DERIVED),
+    Ignored("file:*lading-lab*", LAB),
+    Ignored("sysctl:dev.cdrom.*", "tells what hardware there is"),
+    Ignored("sysctl:fs.aio-nr", COUNTER),
+    Ignored("sysctl:fs.binfmt_misc.*", "looking at it would mount it; its settings are files of packages and of /etc"),
+    Ignored("sysctl:fs.dentry-state", COUNTER),
+    Ignored("sysctl:fs.file-nr", COUNTER),
+    Ignored("sysctl:fs.inode-nr", COUNTER),
+    Ignored("sysctl:fs.inode-state", COUNTER),
+    Ignored("sysctl:fs.quota.*", COUNTER),
+    Ignored("sysctl:kernel.ns_last_pid", COUNTER),
+    Ignored("sysctl:kernel.perf_event_max_sample_rate", "lowered by the kernel itself when it is busy"),
+    Ignored("sysctl:kernel.pty.nr", COUNTER),
+    Ignored("sysctl:kernel.random.*", RANDOM),
+    Ignored("sysctl:kernel.tainted", "tells what the kernel has met since its start"),
+    Ignored("sysctl:net.core.netdev_rss_key", RANDOM),
+    Ignored("sysctl:net.ipv4.tcp_fastopen_key", RANDOM),
+    Ignored("sysctl:net.ipv4.tcp_mem", BOOT_MEMORY),
+    Ignored("sysctl:net.ipv4.udp_mem", BOOT_MEMORY),
+    Ignored("sysctl:net.ipv6.conf.*.stable_secret", RANDOM),
+    Ignored("sysctl:net.netfilter.nf_conntrack_count", COUNTER),
+    Ignored("sysctl:sunrpc.transports", COUNTER),
+    Ignored("sysctl:vm.compact_memory", "an order, not a setting"),
+    Ignored("sysctl:vm.drop_caches", "an order, not a setting"),
+    Ignored("sysctl:vm.stat_refresh", "an order, not a setting"),
+    Ignored("mount:/run/credentials/*", "comes and goes with a unit"),
+    Ignored("mount:/run/netns*", "comes and goes with network namespaces"),
+    Ignored("mount:/run/user/*", SESSION),
+    Ignored("mount:/proc/sys/fs/binfmt_misc", ON_USE),
+    Ignored("mount:/proc/fs/nfsd", ON_USE),
+    Ignored("mount:/sys/fs/fuse/connections", ON_USE),
+    Ignored("mount:/sys/kernel/*", ON_USE),
+    Ignored("mount:/var/lib/containerd/*", CONTAINER),
+    Ignored("mount:/var/lib/containers/*", CONTAINER),
+    Ignored("mount:/var/lib/docker/*", CONTAINER),
+    Ignored("mount:/var/lib/nfs/rpc_pipefs", ON_USE),
+    Ignored("unit:run-*", "made for one command"),
+    Ignored("unit:session-[0-9]*", SESSION),
+    Ignored("unit:user@[0-9]*", SESSION),
+    Ignored("unit:user-[0-9]*", SESSION),
+    Ignored("unit:user-runtime-dir@[0-9]*", SESSION),
+)
+"""The ignore list. Rules that no pattern can say are in `lading.state.collector`, each beside its code."""
