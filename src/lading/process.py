@@ -117,8 +117,11 @@ def _start(
     sink: int,
     has_input: bool,
     pass_fds: Sequence[int],
+    errors: int | None = None,
 ) -> subprocess.Popen[bytes]:
     stdin = subprocess.PIPE if has_input else subprocess.DEVNULL
+    if errors is None:
+        errors = subprocess.PIPE if sink == subprocess.PIPE else subprocess.STDOUT
     try:
         return subprocess.Popen(
             words,
@@ -126,7 +129,7 @@ def _start(
             env=marked(env),
             stdin=stdin,
             stdout=sink,
-            stderr=subprocess.PIPE if sink == subprocess.PIPE else subprocess.STDOUT,
+            stderr=errors,
             start_new_session=True,
             pass_fds=pass_fds,
         )
@@ -141,6 +144,13 @@ def spawn(argv: Sequence[str | Path], *, log: Path) -> subprocess.Popen[bytes]:
     words = [os.fspath(word) for word in argv]
     with log.open("ab") as file:
         return _start(words, None, None, file.fileno(), False, ())
+
+
+def converse(argv: Sequence[str | Path], *, log: Path) -> subprocess.Popen[bytes]:
+    """Start a program to talk to: its input and output are pipes, its errors go to `log`; the caller stops it."""
+    words = [os.fspath(word) for word in argv]
+    with log.open("ab") as file:
+        return _start(words, None, None, subprocess.PIPE, True, (), errors=file.fileno())
 
 
 def marked(env: Mapping[str, str] | None) -> dict[str, str]:

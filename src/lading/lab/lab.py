@@ -58,6 +58,9 @@ class Lab:
 
     def snapshot(self, spec: Machine, image: GuestImage, folder: Path) -> snapshot.Snapshot:
         """Return the machine's snapshot; if there is none, boot the machine once and take it."""
+        # One that is there came whole; only making one is a matter of taking turns.
+        if (self.workspace.folder("snapshots") / spec.key).exists() and (found := snapshot.find(spec, self.workspace)):
+            return found
         with self.workspace.lock(f"snapshot-{spec.key}"):
             found = snapshot.find(spec, self.workspace)
             if found is not None:
