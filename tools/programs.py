@@ -43,12 +43,16 @@ PROGRAMS: Final = (
     Program("ssh", "openssh-client", "reaches the guests"),
     Program("git", "git", "tells which files a proof stands on"),
 )
+FOR_TESTS: Final = (Program("chromium", "chromium", "reads the site as people do, in the tests"),)
+"""What tests alone need, and skip without; continuous integration has it."""
+
 VENV: Final = Program("the Python module 'ensurepip'", "python3-venv", "makes the virtual environment")
 
 
-def find_missing(*, needs_venv: bool) -> list[Program]:
+def find_missing(*, needs_venv: bool, for_tests: bool = False) -> list[Program]:
     """Return what is not on this machine; a QEMU that is too old counts as missing, with its disk tool."""
-    missing = [program for program in PROGRAMS if not find_program(program.name)]
+    wanted = (*PROGRAMS, *(FOR_TESTS if for_tests else ()))
+    missing = [program for program in wanted if not find_program(program.name)]
     if PROGRAMS[0] not in missing and qemu_version() < OLDEST_QEMU:
         missing = list(dict.fromkeys([*PROGRAMS[:2], *missing]))
     if needs_venv and importlib.util.find_spec("ensurepip") is None:

@@ -59,7 +59,8 @@ def require_python() -> None:
 def install_programs() -> bool:
     """Install what is missing, once the user agreed; tell whether anything was."""
     needs_venv = not Environment(ROOT).python.exists()
-    missing = find_missing(needs_venv=needs_venv)
+    for_tests = bool(os.environ.get("CI"))
+    missing = find_missing(needs_venv=needs_venv, for_tests=for_tests)
     if not missing:
         return False
     try:
@@ -72,7 +73,7 @@ def install_programs() -> bool:
         raise Stop(f"You are not root and can't become it by sudo. Have an administrator type:\n\n{plan.as_shell(())}")
     require_consent(plan, rights)
     carry_out(plan, rights)
-    if still := find_missing(needs_venv=needs_venv):
+    if still := find_missing(needs_venv=needs_venv, for_tests=for_tests):
         names = ", ".join(f"'{program.name}'" for program in still)
         raise Stop(f"apt is done and {names} still can't be had. Is another one first in PATH?", code=3)
     return True

@@ -1,44 +1,15 @@
 """The whole site: it builds without a warning, with both builders, and fetches nothing from elsewhere."""
 
-import os
 import re
-import shutil
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from lading.project import Catalogue
+from tests.site.builders import BUILDERS, build
 
-ROOT = Path(__file__).parents[2]
-PARTS = ("data", "docs", "evidence", "playbooks", "recipes", "src")
-BUILDERS = {"mkdocs": ["build", "--strict"], "zensical": ["build", "--strict", "--clean"]}
 PAGE = Path("paths/compute/apptainer-unprivileged/index.html")
-
-
-def build(builder: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Build the site of a folder."""
-    words = [str(Path(sys.executable).with_name(builder)), *BUILDERS[builder]]
-    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300)
-
-
-@pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Return this repository's site as both builders make it."""
-    built = {}
-    for builder in BUILDERS:
-        folder = tmp_path_factory.mktemp(builder)
-        for part in PARTS:
-            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "mkdocs.yml", folder)
-        subprocess.run(["git", "init", "--quiet", folder], check=True)
-        done = build(builder, folder)
-        assert done.returncode == 0, done.stdout + done.stderr
-        built[builder] = folder / "site"
-    return built
 
 
 class Resources(HTMLParser):

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
+from xml.etree.ElementTree import Element, tostring
 
 import pytest
 
-from lading.evidence.model import Producer
+from lading.evidence.model import Producer, RouteRun, StageRun
 from lading.project import Catalogue
 from lading.site.markers import MarkerError
+from lading.site.matrix import add_starts
 
 GOLDEN = Path(__file__).parent / "golden"
 MARKER = "/// proof | kettle"
@@ -108,6 +110,45 @@ def test_a_marker_without_a_path_says_how_to_write_it(render: Render) -> None:
     with pytest.raises(MarkerError, match=r"The marker '/// proof' cannot be filled in: It names no path") as caught:
         render("/// proof")
     assert caught.value.hint == "Write it as '/// proof | apptainer-unprivileged'."
+
+
+def test_the_page_shows_whose_files_are_whose(prove: Proof, render: Render, golden: Golden) -> None:
+    prove()
+    golden(render("/// owns | kettle"), "owns")
+
+
+def test_without_evidence_nothing_is_said_of_files(render: Render) -> None:
+    html = render("/// owns | kettle")
+    assert "No evidence tells yet which files are whose." in html
+    assert "<table>" not in html
+
+
+@pytest.mark.parametrize(
+    "blocks, told",
+    [
+        ("", None),
+        ("```{ .console }\n$ sip\n```\n", "A proof types every block on this page."),
+        ('```{ .sh not-run="no" }\nsip\n```\n' * 2, "A proof types none of the 2 blocks on this page; each"),
+        (
+            "```{ .console }\n$ sip\n```\n\n```{ .console platform=almalinux9 }\n$ sip\n```\n",
+            "A proof types 1 of the 2 blocks on this page; each other one says why not.",
+        ),
+    ],
+)
+def test_the_strip_counts_what_is_typed(catalogue: Catalogue, render: Render, blocks: str, told: str | None) -> None:
+    text = f"# Kettle\n\n/// proof | kettle\n\n## Operate\n\n{blocks}"
+    (catalogue.docs / "paths/compute/kettle.md").write_text(text)
+    html = render(text)
+    assert (told in html) if told else ("proof-coverage" not in html)
+
+
+def test_a_host_that_was_not_clean_can_fail() -> None:
+    box = Element("div")
+    broke = StageRun(name="green", outcome="failed", detail="the cosy is gone")
+    add_starts(box, {"tea-cosy": RouteRun(stages=[StageRun(name="apply", outcome="passed"), broke])}, {})
+    html = tostring(box, encoding="unicode")
+    assert "<summary>1 host that was not clean: 1 failed</summary>" in html
+    assert "<strong>Failed. </strong><span>apply passed; green failed: the cosy is gone.</span>" in html
 
 
 def test_edited_evidence_stops_the_build(prove: Proof, catalogue: Catalogue, render: Render) -> None:

@@ -42,7 +42,14 @@ def test_the_page_shows_what_a_site_may_set(catalogue: Catalogue, render: Render
     assert 'Cups to &lt;fill&gt;.<span class="table-note"> The lab sets ["mug"].</span>' in html
 
 
-@pytest.mark.parametrize("marker", ["checks", "variables"])
+def test_the_page_shows_hosts_that_are_not_clean(render: Render) -> None:
+    html = render("/// starts | kettle")
+    assert "<td>A node with an &lt;old&gt; kettle of its own.</td>" in html
+    assert "<code>kettle_keep: true</code><br />\n<span>Deploys, and keeps what is the admin's.</span>" in html
+    assert "Refuses it, changes nothing, and says: </span><em>Take the cosy off first.</em>" in html
+
+
+@pytest.mark.parametrize("marker", ["checks", "variables", "starts"])
 def test_an_unknown_path_is_an_error_that_names_the_marker(render: Render, marker: str) -> None:
     with pytest.raises(MarkerError, match=rf"The marker '/// {marker} \| teapot' cannot be filled in: No path"):
         render(f"/// {marker} | teapot")

@@ -126,3 +126,10 @@ def test_os_release_is_read_without_quotes(tmp_path: Path) -> None:
         "PRETTY_NAME": "Debian GNU/Linux 12 (bookworm)", "ID": "debian", "VERSION_ID": "12",
     }  # fmt: skip
     assert read_os_release(tmp_path / "missing") == {}
+
+
+def test_what_tests_alone_need_is_asked_for_with_them_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "find_program", lambda name: None if name == "chromium" else f"/usr/bin/{name}")
+    monkeypatch.setattr(programs, "qemu_version", lambda: 10)
+    assert find_missing(needs_venv=False) == []
+    assert [program.name for program in find_missing(needs_venv=False, for_tests=True)] == ["chromium"]

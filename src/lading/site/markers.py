@@ -58,12 +58,12 @@ def add(parent: Element, tag: str, text: str = "", css: str = "", **attributes: 
     return child
 
 
-def add_table(parent: Element, css: str, titles: Sequence[str]) -> Element:
+def add_table(parent: Element, css: str, titles: Sequence[str], *, own_look: bool = False) -> Element:
     """Add a table with its headings in a box of that class; return its body.
 
-    The table itself has no class: the theme gives its own look, and room to scroll, to such tables alone.
+    The theme gives its own look, and a box to scroll in, to tables without a class; `own_look` keeps it from that.
     """
-    table = add(add(parent, "div", css=css), "table")
+    table = add(add(parent, "div", css=css), "table", css=f"{css}-table" if own_look else "")
     heading = add(add(table, "thead"), "tr")
     for title in titles:
         add(heading, "th", title, scope="col")

@@ -1,4 +1,8 @@
-"""The extension that shows evidence: `/// proof | PATH` is the strip of one path, `/// paths` the list of all."""
+"""The extension that shows evidence.
+
+`/// proof | PATH` is the strip of one path, `/// owns | PATH` the files that each of its routes owns, `/// paths` the
+list of all paths.
+"""
 
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -7,24 +11,31 @@ from markdown import Markdown
 
 from lading.evidence.status import Status, status
 from lading.evidence.tree import Tree
+from lading.page.read import page_of
 from lading.recipe.load import LoadedRecipe, load_all, load_recipe
 from lading.recipe.platforms import load_platforms
 from lading.site.catalogue import CatalogueExtension
 from lading.site.markers import ABOVE_PARAGRAPHS, MarkerProcessor, add, needs_argument
+from lading.site.owns import add_ownership
 from lading.site.strip import add_badge, add_strip
+from lading.site.words import coverage
 
 
 class ProofExtension(CatalogueExtension):
-    """Registers both markers."""
+    """Registers the markers."""
 
     def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802 - the name that Python-Markdown looks for
         """Add them to a parser."""
-        for name, fill in (("proof", self._add_proof), ("paths", self._add_paths)):
+        for name, fill in (("proof", self._add_proof), ("owns", self._add_owns), ("paths", self._add_paths)):
             md.parser.blockprocessors.register(MarkerProcessor(md, name, fill), f"lading-{name}", ABOVE_PARAGRAPHS)
 
     def _add_proof(self, parent: Element, argument: str) -> None:
         loaded = load_recipe(self.catalogue(), needs_argument(argument))
-        add_strip(parent, loaded.recipe.title, self._statuses(loaded))
+        typed = coverage(page_of(self.catalogue(), loaded), loaded.recipe)
+        add_strip(parent, loaded.recipe, self._statuses(loaded), typed)
+
+    def _add_owns(self, parent: Element, argument: str) -> None:
+        add_ownership(parent, self._statuses(load_recipe(self.catalogue(), needs_argument(argument))))
 
     def _add_paths(self, parent: Element, _argument: str) -> None:
         cards = add(parent, "div", css="paths")

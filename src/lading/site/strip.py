@@ -3,14 +3,15 @@
 What it shows comes from evidence, which may be a stranger's: all of it goes through `lading.site.markers.plain`.
 """
 
-from collections.abc import Iterator
-from itertools import groupby
+from collections.abc import Iterator, Mapping
 from typing import Final
 from xml.etree.ElementTree import Element
 
 from lading.evidence.model import Run, StageRun
 from lading.evidence.status import Status
+from lading.recipe.model import Recipe, Start
 from lading.site.markers import add, add_table
+from lading.site.matrix import OUTCOMES, ROUTES, add_matrix, add_starts
 from lading.site.words import day, duration, sentence
 
 STATES: Final = {
@@ -20,16 +21,16 @@ STATES: Final = {
     "failed": ("✗", "Failed"),
     "not-verified": ("?", "Not verified"),
 }
-OUTCOMES: Final = {"passed": ("✓", "passed"), "failed": ("✗", "failed"), "not-run": ("–", "not run")}
 ACCELERATORS: Final = {"tcg": "tcg (software emulation: slow, so times are longer than yours)", "kvm": "kvm"}
-ROUTES: Final = {"playbook": "Playbook", "by-hand": "By hand", "puppet": "Puppet"}
 
 
-def add_strip(parent: Element, title: str, found: dict[str, Status]) -> None:
-    """Add the strip of a path: its status on each platform, by the platform's title."""
-    strip = add(parent, "div", css="proof", role="region", aria_label=f"Evidence: {title}")
+def add_strip(parent: Element, recipe: Recipe, found: Mapping[str, Status], coverage: str) -> None:
+    """Add the strip of a path: its status on each platform, by the platform's title, and what of its page is typed."""
+    strip = add(parent, "div", css="proof", role="region", aria_label=f"Evidence: {recipe.title}")
     for platform, status in found.items():
-        _add_row(strip, platform, status)
+        _add_row(strip, platform, status, recipe.starts)
+    if coverage:
+        add(strip, "p", coverage, "proof-coverage")
 
 
 def add_badge(parent: Element, status: Status, platform: str = "") -> None:
@@ -40,7 +41,7 @@ def add_badge(parent: Element, status: Status, platform: str = "") -> None:
     add(badge, "span", f"{platform}: {word.lower()}" if platform else word)
 
 
-def _add_row(strip: Element, platform: str, status: Status) -> None:
+def _add_row(strip: Element, platform: str, status: Status, starts: Mapping[str, Start]) -> None:
     box = add(strip, "div", css=f"proof-row proof-row--{status.verdict}")
     head = add(box, "div", css="proof-head")
     add_badge(head, status)
@@ -53,8 +54,8 @@ def _add_row(strip: Element, platform: str, status: Status) -> None:
         add(head, "span", installed, "proof-package")
     add(box, "p", sentence(status), "proof-sentence")
     add(box, "p", _in_short(run), "proof-short")
-    for name, route in run.routes.items():
-        _add_route(box, name, route.stages)
+    add_matrix(box, {str(name): route for name, route in run.routes.items()})
+    add_starts(box, run.starts, starts)
     _add_details(box, run)
 
 
@@ -78,37 +79,6 @@ def _packages(run: Run) -> Iterator[tuple[str, str]]:
         yield from ((str(name), str(version)) for name, version in packages.items())
 
 
-def _add_route(box: Element, name: str, stages: list[StageRun]) -> None:
-    """Add a route's stages; those that were not run come after, with the reason."""
-    line = add(box, "div", css="proof-route")
-    add(line, "span", ROUTES.get(name, name), "proof-route-name")
-    if ran := [stage for stage in stages if stage.outcome != "not-run"]:
-        cells = add(line, "ol", css="proof-stages")
-        for stage in ran:
-            _add_stage(cells, stage)
-    if never := [stage for stage in stages if stage.outcome == "not-run"]:
-        add(line, "span", f"Not run: {_reasons(never, name_all=bool(ran))}", "proof-never")
-
-
-def _add_stage(cells: Element, stage: StageRun) -> None:
-    sign, word = OUTCOMES[stage.outcome]
-    cell = add(cells, "li", css=f"proof-stage proof-stage--{stage.outcome}")
-    add(cell, "span", sign, "proof-sign", aria_hidden="true")
-    add(cell, "span", f"{stage.name} ", "proof-stage-name")
-    add(cell, "span", f"{word} ", "proof-hidden" if stage.outcome == "passed" else "proof-word")
-    if stage.seconds is not None:
-        add(cell, "span", duration(stage.seconds), "proof-seconds")
-
-
-def _reasons(stages: list[StageRun], *, name_all: bool) -> str:
-    """Return why stages were not run, each reason once; without their names if none of the route's has run."""
-    said = []
-    for reason, group in groupby(stages, lambda stage: stage.detail or "no reason is on record"):
-        names = ", ".join(stage.name for stage in group)
-        said.append(f"{names} ({reason})" if name_all else reason)
-    return "; ".join(dict.fromkeys(said)) + "."
-
-
 def _add_details(box: Element, run: Run) -> None:
     details = add(box, "details", css="proof-details")
     add(details, "summary", "What ran, and on what")
@@ -122,13 +92,12 @@ def _add_details(box: Element, run: Run) -> None:
 
 
 def _add_stages(details: Element, route: str, stages: list[StageRun]) -> None:
-    body = add_table(details, "proof-table", (f"{route}: stage", "Outcome", "Time", "What it saw"))
+    body = add_table(details, "proof-table", (route, "Outcome", "What it saw"))
     for stage in stages:
         line = add(body, "tr")
         add(line, "th", stage.name, scope="row")
-        add(line, "td", OUTCOMES[stage.outcome][1])
         timed = stage.outcome != "not-run" and stage.seconds is not None
-        add(line, "td", duration(stage.seconds or 0) if timed else "")
+        add(line, "td", OUTCOMES[stage.outcome][1] + (f" in {duration(stage.seconds or 0)}" if timed else ""))
         add(line, "td", stage.detail)
 
 
@@ -137,6 +106,8 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     yield "finished", f"{day(run.finished)}, {run.finished:%H:%M %Z}"
     yield "whole proof", duration(run.seconds)
     for name, value in run.resolved.items():
+        if name == "owns":
+            continue  # '/// owns' shows it
         if name == "packages":
             yield "packages installed", ", ".join(f"{package} {version}" for package, version in _packages(run))
         else:

@@ -1,7 +1,8 @@
 """The extension that shows lists which nobody copies by hand.
 
 `/// checks | PATH` lists a path's checks from its test files, which are read, never imported: building a site runs no
-recipe's code. `/// variables | PATH` lists what a site may set, from the recipe.
+recipe's code. `/// variables | PATH` lists what a site may set, and `/// starts | PATH` hosts that are not clean, both
+from the recipe.
 """
 
 import ast
@@ -16,6 +17,7 @@ from xml.etree.ElementTree import Element
 from markdown import Markdown
 
 from lading.recipe.load import load_recipe
+from lading.recipe.model import Start
 from lading.recipe.yamlfile import read_text
 from lading.site.catalogue import CatalogueExtension
 from lading.site.markers import ABOVE_PARAGRAPHS, MarkerProcessor, add, add_table, needs_argument
@@ -58,11 +60,12 @@ def _mutates(node: ast.FunctionDef) -> bool:
 
 
 class TablesExtension(CatalogueExtension):
-    """Registers both markers."""
+    """Registers the markers."""
 
     def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802 - the name that Python-Markdown looks for
         """Add them to a parser."""
-        for name, fill in (("checks", self._add_checks), ("variables", self._add_variables)):
+        fills = {"checks": self._add_checks, "variables": self._add_variables, "starts": self._add_starts}
+        for name, fill in fills.items():
             md.parser.blockprocessors.register(MarkerProcessor(md, name, fill), f"lading-{name}", ABOVE_PARAGRAPHS)
 
     def _add_checks(self, parent: Element, argument: str) -> None:
@@ -78,10 +81,34 @@ class TablesExtension(CatalogueExtension):
         for name, variable in loaded.recipe.variables.items():
             line = add(body, "tr")
             add(add(line, "td"), "code", name)
-            add(add(line, "td"), "code", json.dumps(variable.default, ensure_ascii=False))
+            add(add(line, "td"), "code", _json(variable.default))
             cell = add(line, "td", variable.help)
             if variable.in_lab != variable.default:
-                add(cell, "span", f" The lab sets {json.dumps(variable.in_lab, ensure_ascii=False)}.", "table-note")
+                add(cell, "span", f" The lab sets {_json(variable.in_lab)}.", "table-note")
+
+    def _add_starts(self, parent: Element, argument: str) -> None:
+        loaded = load_recipe(self.catalogue(), needs_argument(argument))
+        body = add_table(parent, "starts", ("Host", "What the playbook does with it"))
+        for start in loaded.recipe.starts.values():
+            line = add(body, "tr")
+            add(line, "td", start.help)
+            _add_treatment(add(line, "td"), start)
+
+
+def _add_treatment(cell: Element, start: Start) -> None:
+    """Add what the playbook does with a host that is not clean, below the variables with which it does that."""
+    if start.variables:
+        add(cell, "code", ", ".join(f"{name}: {_json(value)}" for name, value in start.variables.items()))
+        add(cell, "br")
+    if start.refused:
+        add(cell, "span", "Refuses it, changes nothing, and says: ")
+        add(cell, "em", start.refused)
+    else:
+        add(cell, "span", "Deploys, and keeps what is the admin's." if start.stays else "Deploys.")
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _add_check(checks: Element, check: Check) -> None:

@@ -1,9 +1,11 @@
-"""How the site says dates, times and states."""
+"""How the site says dates, times, states and counts."""
 
 from datetime import date
 from typing import Final
 
 from lading.evidence.status import FRESH_DAYS, NEVER_RUN, Status
+from lading.page.model import Page
+from lading.recipe.model import Recipe
 
 PRODUCERS: Final = {"workstation": " on a workstation", "ci": " by continuous integration"}
 
@@ -62,3 +64,18 @@ def producer(status: Status) -> str:
         return ""
     made = status.evidence.run.producer
     return PRODUCERS.get(made.kind) or f" by {made.submitter or 'somebody'} ({made.url or 'no address given'})"
+
+
+def coverage(page: Page, recipe: Recipe) -> str:
+    """Return how much of a page a proof types; nothing for a page without blocks.
+
+    Blocks for a platform that the recipe calls not verified are not typed; the page says so beside them.
+    """
+    idle = {name for name, use in recipe.platforms.items() if use.not_verified}
+    total, typed = len(page.blocks), sum(block.platform not in idle for block in page.run_blocks)
+    if not total:
+        return ""
+    if typed == total:
+        return "A proof types every block on this page."
+    others = "each other one" if typed else "each"
+    return f"A proof types {typed or 'none'} of the {total} blocks on this page; {others} says why not."
