@@ -79,10 +79,12 @@ settings_made = st.dictionaries(
 )
 
 
-@given(settings_made)
-def test_what_was_put_can_be_taken_back(settings: dict[str, str | list[str]]) -> None:
-    text, done = conf.put(FILE, settings)
-    assert conf.take_back(text, done) == FILE
+@given(
+    settings_made, st.sampled_from([FILE, FILE.rstrip("\n"), FILE.replace("\n", "\r\n"), FILE + "# \x0c \u2028\n\n"])
+)
+def test_what_was_put_can_be_taken_back_byte_for_byte(settings: dict[str, str | list[str]], file: str) -> None:
+    text, done = conf.put(file, settings)
+    assert conf.take_back(text, done) == file
 
 
 @given(settings_made)

@@ -1,6 +1,8 @@
 """What a role remembers, and what its undo takes away again."""
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ from tests.playbooks.modules import load_module
 
 packages = load_module("host_record", "recorded_packages")
 settings = load_module("host_record", "recorded_settings")
+shared = sys.modules["ansible.module_utils.host_record"]
+KEY = "user.max_net_namespaces"
 
 
 class StubModule:
@@ -101,6 +105,78 @@ def test_a_file_that_was_there_just_so_is_not_the_roles(host: Path) -> None:
     assert listing(host) == {"a.conf": "ours\n"}
 
 
+def test_undo_removes_what_packages_left_whatever_it_holds_by_then(host: Path) -> None:
+    """A version that comes back leaves its own settings file beside the edited one, as the newer version had done."""
+    record = host / "lading" / "role.json"
+    settings.write_record(str(record), {"files": {str(host / "a.conf.dpkg-dist"): {"former": None, "written": None}}})
+    (host / "a.conf.dpkg-dist").write_text("of the older version\n")
+    run(host)
+    assert listing(host) == {}
+
+
+def test_undo_puts_back_what_went_with_the_packages_and_leaves_what_did_not(host: Path) -> None:
+    own = {"content": "the site's", "mode": "0600", "uid": os.getuid(), "gid": os.getgid()}
+    entries = {"etc/own.conf": own, "bin/link": {"link": "/cvmfs/x"}, "there.conf": own}
+    settings.write_record(
+        str(host / "lading" / "role.json"), {"put_back": {str(host / name): entry for name, entry in entries.items()}}
+    )
+    (host / "there.conf").write_text("somebody's\n")
+    rehearsal, _ = run(host, check_mode=True)
+    assert len(rehearsal.changed_files) == 2
+    run(host)
+    assert (host / "bin/link").readlink() == Path("/cvmfs/x")
+    (host / "bin/link").unlink()
+    assert listing(host) == {"etc/own.conf": "the site's", "there.conf": "somebody's\n"}
+    assert (host / "etc/own.conf").stat().st_mode & 0o777 == 0o600
+
+
+def kernel(host: Path, monkeypatch: pytest.MonkeyPatch, value: str, booted: bool) -> Path:
+    """Put a kernel setting into a folder, and say whether systemd runs there."""
+    monkeypatch.setattr(settings, "sysctl_path", lambda key: str(host / key))
+    monkeypatch.setattr(settings, "booted", lambda: booted)
+    (host / KEY).write_text(value + "\n")
+    return host / KEY
+
+
+@pytest.mark.parametrize("booted,written", [(True, "0"), (False, "3773\n")])
+def test_kernel_settings_are_written_only_where_systemd_runs(
+    host: Path, monkeypatch: pytest.MonkeyPatch, booted: bool, written: str
+) -> None:
+    """In an image build the kernel is that of the machine that builds."""
+    setting = kernel(host, monkeypatch, "3773", booted)
+    applied = settings.Settings(StubModule(host / "lading" / "role.json"))
+    applied.apply({}, {KEY: "0"})
+    assert setting.read_text() == written
+    assert bool(applied.diffs) is booted
+
+
+def test_undo_in_an_image_leaves_the_kernel_of_the_machine_that_builds_it(
+    host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = kernel(host, monkeypatch, "0", booted=False)
+    record = {"sysctls": {KEY: {"former": "3773", "written": "0"}}}
+    settings.write_record(str(host / "lading" / "role.json"), record)
+    run(host)
+    assert setting.read_text() == "0\n"
+    assert not (host / "lading").exists()
+
+
+@pytest.mark.parametrize(
+    "signs,booted", [(("run/systemd/system",), True), ((), False), (("run/systemd/system", "elsewhere"), False)]
+)
+def test_a_tree_is_run_by_systemd_when_it_is_process_1s_and_systemd_says_so(
+    tmp_path: Path, signs: tuple[str, ...], booted: bool
+) -> None:
+    for folder in ("proc/1", *signs):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "proc/1/root").symlink_to(tmp_path / "elsewhere" if "elsewhere" in signs else tmp_path)
+    assert shared.booted(str(tmp_path)) is booted
+
+
+def test_a_chroot_without_proc_is_not_run_by_systemd(tmp_path: Path) -> None:
+    assert shared.booted(str(tmp_path)) is False
+
+
 def test_check_mode_tells_and_leaves_everything(host: Path) -> None:
     rehearsal, _ = run(host, {"a.conf": "ours\n"}, check_mode=True)
     assert [diff["after"] for diff in rehearsal.diffs] == ["ours\n"]
@@ -143,6 +219,77 @@ def test_what_an_installation_did_is_told_from_before_and_after() -> None:
     assert packages.settle(record, {}, "apptainer") == set()
 
 
+def test_a_package_that_was_automatic_is_remembered_as_such() -> None:
+    record: dict[str, Any] = {"packages_before": {"apptainer": "1.1"}, "automatic_before": ["apptainer", "uidmap"]}
+    packages.settle(record, {"apptainer": "1.4"}, "apptainer")
+    assert record["packages_automatic"] == ["apptainer"]
+    assert "automatic_before" not in record
+
+
+def test_what_an_upgrade_leaves_beside_settings_is_the_installations() -> None:
+    same, older = {"content": "1"}, {"content": "an older one"}
+    record: dict[str, Any] = {"asides_before": {"/a.dpkg-dist": same, "/b.dpkg-dist": older}}
+    packages.settle_asides(
+        record, {"/a.dpkg-dist": same, "/b.dpkg-dist": {"content": "2"}, "/c.dpkg-dist": {"content": "3"}}
+    )
+    assert record == {
+        "files": {
+            "/b.dpkg-dist": {"former": older, "written": None},
+            "/c.dpkg-dist": {"former": None, "written": None},
+        }
+    }
+
+
+def test_what_was_there_before_the_package_is_found_but_not_what_alternatives_made(tmp_path: Path) -> None:
+    (tmp_path / "etc/below").mkdir(parents=True)
+    (tmp_path / "etc/below/own.conf").write_text("mine")
+    (tmp_path / "link").symlink_to("/opt/singularity")
+    (tmp_path / "alternative").symlink_to("/etc/alternatives/x")
+    found = packages.entries_below([str(tmp_path / name) for name in ("etc", "link", "alternative", "missing")])
+    assert {Path(path).name: entry.get("content", entry.get("link")) for path, entry in found.items()} == {
+        "own.conf": "mine",
+        "link": "/opt/singularity",
+    }
+
+
+def test_files_are_put_back_as_they_were_last_and_links_as_they_were_first(tmp_path: Path) -> None:
+    had, edited = tmp_path / "had.conf", tmp_path / "edited.conf"
+    had.write_text("edited since")
+    edited.write_text("edited")
+    put_back = {str(had): {"content": "before"}, str(tmp_path / "gone"): {"content": "x"}, "/link": {"link": "/y"}}
+    fresh = packages.refresh(put_back, [str(edited)])
+    assert {path: entry.get("content", entry.get("link")) for path, entry in fresh.items()} == {
+        str(had): "edited since",
+        str(tmp_path / "gone"): "x",
+        "/link": "/y",
+        str(edited): "edited",
+    }
+
+
+def test_backups_that_a_purge_would_take_count_as_edited(tmp_path: Path) -> None:
+    conf = tmp_path / "a.conf"
+    conf.write_text("")
+    (tmp_path / "a.conf.bak").write_text("mine")
+    module = StubModule(tmp_path / "r.json", [(0, "", ""), (0, f" {conf} 0123\n", "")])
+    module.md5 = lambda _path: "0123"  # type: ignore[attr-defined]  # the stub has what a test needs
+    assert packages.Dpkg(module).edited({"a"}) == [f"{conf}.bak"]
+
+
+def test_versions_that_no_repository_has_are_told(tmp_path: Path) -> None:
+    module = StubModule(tmp_path / "r.json", [(0, "", ""), (0, "", ""), (100, "", "E: No packages found")])
+    assert list(packages.Dpkg(module).offered({"apptainer": "1.1.9-1", "apptainer-suid": "1.1.8-1"})) == ["apptainer"]
+
+
+def test_what_only_the_newer_version_needs_goes_when_the_older_one_is_back(tmp_path: Path) -> None:
+    rows = "ii \tapptainer\t1.4\tuidmap, libfuse,,\t\nii \tuidmap\t4\t,,\t\nii \tlibfuse\t3\t,,\t\n"
+    module = StubModule(tmp_path / "r.json", [(0, rows, ""), (0, "Package: apptainer\nDepends: libfuse\n", "")])
+    system = packages.Dpkg(module)
+    system.automatic = lambda: {"uidmap", "libfuse"}
+    assert system.removable({"uidmap", "libfuse"}, "apptainer", {}) == set()
+    returning = system.offered({"apptainer": "1.1"})
+    assert system.removable({"uidmap", "libfuse"}, "apptainer", returning) == {"uidmap"}
+
+
 def test_dpkg_rows_of_packages_that_are_only_configured_do_not_count() -> None:
     text = "ii \ta\t1\tx (>= 1), y | z,,\tp (= 1)\nrc \tb\t1\t,,\t\n"
     assert packages.parse_dpkg(text) == {"a": {"version": "1", "needs": {"x", "y", "z"}, "provides": {"p"}}}
@@ -167,7 +314,7 @@ def test_rpm_keeps_what_its_rehearsal_says_is_needed(tmp_path: Path) -> None:
         (0, "", ""),
     ]
     module = StubModule(tmp_path / "r.json", answers)
-    assert packages.Rpm(module).removable({"apptainer", "fuse3-libs", "gone"}, "apptainer") == {"apptainer"}
+    assert packages.Rpm(module).removable({"apptainer", "fuse3-libs", "gone"}, "apptainer", {}) == {"apptainer"}
     assert module.commands[-1] == ["rpm", "-e", "--test", "apptainer"]
 
 
@@ -177,3 +324,17 @@ def test_the_record_is_for_root_alone(host: Path) -> None:
     assert record.stat().st_mode & 0o777 == 0o600
     assert record.parent.stat().st_mode & 0o777 == 0o700
     assert list(json.loads(record.read_text())) == ["files", "folders"]
+
+
+def test_a_setting_that_was_spoilt_since_goes_back_to_what_it_was_at_first(
+    host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = kernel(host, monkeypatch, "3773", booted=True)
+    applied = settings.Settings(StubModule(host / "lading" / "role.json"))
+    applied.apply({str(host / "a.conf"): "ours\n"}, {}, [KEY])
+    setting.write_text("0\n")
+    repaired = settings.Settings(StubModule(host / "lading" / "role.json"))
+    repaired.apply({}, {KEY: "15000"}, [KEY])
+    assert setting.read_text() == "15000"
+    run(host)
+    assert setting.read_text() == "3773"

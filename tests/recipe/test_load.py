@@ -102,6 +102,10 @@ def test_an_unknown_key_deep_inside_is_named_too(workshop: Workshop) -> None:
         ),
         ({"sabotage": [{"run": "x", "red": ["test_demo.py::test_else"]}]}, "sabotage[0].red[0]: no check is called"),
         ({"sabotage": [{"run": "x", "red": []}]}, "sabotage[0].red: "),
+        (
+            {"starts": {"old": {"help": "x", "setup": "x", "functions": "gone.sh"}}},
+            "starts.old.functions: the file 'gone.sh' is not beside the recipe.",
+        ),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_told_with_its_field(workshop: Workshop, changes: dict[str, Any], said: str) -> None:

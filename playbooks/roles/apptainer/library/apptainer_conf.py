@@ -8,8 +8,8 @@ import re
 import tempfile
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped]
-from ansible.module_utils.host_record import (  # type: ignore[import-untyped]
+from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped]  # Ansible has no type hints
+from ansible.module_utils.host_record import (  # type: ignore[import-untyped]  # Ansible puts it there
     file_diff,
     read_file,
     read_record,
@@ -90,7 +90,7 @@ def choices_of(text: str, name: str) -> tuple[str, ...]:
 
 def find_faults(text: str, settings: Settings) -> list[str]:
     """Return a sentence for each setting that Apptainer would ignore or refuse."""
-    lines, faults = text.splitlines(), []
+    lines, faults = split(text), []
     for name, value in settings.items():
         values = value if isinstance(value, list) else [value]
         choices = choices_of(text, name)
@@ -111,7 +111,7 @@ def insert_place(lines: list[str], name: str) -> int:
 
 def put(text: str, settings: Settings) -> tuple[str, dict[str, Any]]:
     """Return the text with the settings in it, and for each directive what stood there and what was written."""
-    lines = text.splitlines()
+    lines = split(text)
     done: dict[str, Any] = {}
     for name, value in settings.items():
         active = find_lines(lines, name)
@@ -127,24 +127,29 @@ def put(text: str, settings: Settings) -> tuple[str, dict[str, Any]]:
         elif value_of(lines[active[-1]]) != value:
             done[name] = {"former": lines[active[-1]], "written": f"{name} = {value}"}
             lines[active[-1]] = f"{name} = {value}"
-    return join(lines), {name: facts for name, facts in done.items() if facts.get("added") != []}
+    return join(lines, text), {name: facts for name, facts in done.items() if facts.get("added") != []}
 
 
 def take_back(text: str, done: dict[str, Any]) -> str:
     """Return the text without what `put` did; a line that somebody has changed since stays."""
-    lines = text.splitlines()
+    lines = split(text)
     for facts in done.values():
         for line in facts.get("added", []):
             if line in lines:
                 lines.remove(line)
         if facts.get("written") in lines:
             lines[lines.index(facts["written"])] = facts["former"]
-    return join(lines)
+    return join(lines, text)
 
 
-def join(lines: list[str]) -> str:
-    """Return lines as a file's text."""
-    return "".join(line + "\n" for line in lines)
+def split(text: str) -> list[str]:
+    """Return the lines of a text; what else Python takes for the end of a line stays in them."""
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def join(lines: list[str], like: str) -> str:
+    """Return lines as a text that ends as another does: an admin's last line may lack its newline."""
+    return "\n".join(lines) + ("\n" if lines and (like.endswith("\n") or not like) else "")
 
 
 def as_text(value: Any) -> Any:

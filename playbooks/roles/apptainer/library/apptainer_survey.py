@@ -11,7 +11,11 @@ import shutil
 import stat
 from collections.abc import Iterator
 
-from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped]
+from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped]  # Ansible has no type hints
+from ansible.module_utils.host_record import (  # type: ignore[import-untyped]  # Ansible puts it there
+    booted,
+    read_text,
+)
 
 DOCUMENTATION = r"""
 module: apptainer_survey
@@ -67,8 +71,12 @@ apt_source:
   description: URI and key of the apt source for the host's own release.
   returned: always
   type: dict
+taken_over:
+  description: Links of somebody's own, with where they lead, whose names the package takes over.
+  returned: always
+  type: list
 userns_restricted:
-  description: Whether AppArmor denies user namespaces to programs without a profile.
+  description: Whether AppArmor denies user namespaces to programs without a profile. Not asked in an image build.
   returned: always
   type: bool
 recorded:
@@ -79,6 +87,9 @@ recorded:
 
 STARTERS = ("/usr/libexec/*/bin/starter-suid", "/usr/local/libexec/*/bin/starter-suid", "/usr/lib/*/*/bin/starter-suid",
             "/usr/lib/*/bin/starter-suid", "/opt/*/libexec/*/bin/starter-suid")  # fmt: skip
+# The package's alternatives take these over from whoever else has made a link there.
+FORMER_COMMANDS = ("/usr/bin/singularity", "/usr/bin/run-singularity")
+APPARMOR_RESTRICTS = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
 LEFTOVER_ENDINGS = (".rpmnew", ".rpmsave", ".rpmorig", ".dpkg-dist", ".dpkg-new", ".dpkg-old", ".ucf-dist")
 
 
@@ -123,21 +134,12 @@ def release_source(sources: list[dict[str, str]], codename: str) -> dict[str, st
     return next((source for source in sources if codename in source["suites"].split()), {})
 
 
-def read(path: str) -> str:
-    """Return a file's text, empty when it is not there."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as handle:
-            return handle.read()
-    except OSError:
-        return ""
-
-
 def apt_sources() -> list[dict[str, str]]:
     """Return every apt source of the host."""
     lists = ["/etc/apt/sources.list", *sorted(glob.glob("/etc/apt/sources.list.d/*.list"))]
-    found = [entry for path in lists for entry in one_line_sources(read(path))]
+    found = [entry for path in lists for entry in one_line_sources(read_text(path))]
     stanzas = sorted(glob.glob("/etc/apt/sources.list.d/*.sources"))
-    return found + [entry for path in stanzas for entry in deb822_sources(read(path))]
+    return found + [entry for path in stanzas for entry in deb822_sources(read_text(path))]
 
 
 def installed_version(module: AnsibleModule) -> str:
@@ -175,6 +177,12 @@ def leftovers() -> list[str]:
     return found
 
 
+def taken_over() -> list[str]:
+    """Return the former commands that are somebody's own links, each with where it leads."""
+    links = {path: os.readlink(path) for path in FORMER_COMMANDS if os.path.islink(path)}
+    return [f"{path} -> {to}" for path, to in links.items() if not to.startswith(("/etc/alternatives/", "apptainer"))]
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec={"record": {"type": "path", "required": True}}, supports_check_mode=True)
@@ -183,7 +191,7 @@ def main() -> None:
     if has_apt:
         answer = module.run_command(["apt-cache", "policy", "apptainer"], environ_update={"LC_ALL": "C"})[1]
         candidate = (re.findall(r"Candidate: (\S+)", answer) or [""])[0]
-    codename = re.search(r"^VERSION_CODENAME=\"?(\w+)", read("/etc/os-release"), re.MULTILINE)
+    codename = re.search(r"^VERSION_CODENAME=\"?(\w+)", read_text("/etc/os-release"), re.MULTILINE)
     module.exit_json(
         changed=False,
         version=upstream_version(installed_version(module)),
@@ -193,8 +201,9 @@ def main() -> None:
         setuid_starters=starters,
         leftovers=leftovers(),
         apt_source=release_source(apt_sources(), codename[1]) if has_apt and codename else {},
-        userns_restricted=read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").strip() == "1",
-        recorded=sorted(json.loads(read(module.params["record"]) or "{}")),
+        taken_over=taken_over(),
+        userns_restricted=booted() and read_text(APPARMOR_RESTRICTS).strip() == "1",
+        recorded=sorted(json.loads(read_text(module.params["record"]) or "{}")),
     )
 
 

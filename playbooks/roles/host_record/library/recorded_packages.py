@@ -7,8 +7,14 @@ import os
 import re
 import shutil
 
-from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped]
-from ansible.module_utils.host_record import Record, read_record, write_record  # type: ignore[import-untyped]
+from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped]  # Ansible has no type hints
+from ansible.module_utils.host_record import (  # type: ignore[import-untyped]  # Ansible puts it there
+    Record,
+    read_entry,
+    read_file,
+    read_record,
+    write_record,
+)
 
 DOCUMENTATION = r"""
 module: recorded_packages
@@ -16,6 +22,7 @@ short_description: Remember which packages an installation brought, and say whic
 description:
   - Call it with O(step=before) and O(step=after) around an installation.
   - O(step=undo) tells what would put the host back. Nothing is installed or removed here.
+  - Files that are not the packages' own, and would go with them, are noted for M(recorded_settings) to put back.
   - O(step=after) marks what came as a dependency as automatic, which apt does by itself
     but not when Ansible installs a package file.
 options:
@@ -29,6 +36,12 @@ options:
       - The undo brings back its former version; versions of others stay.
     type: str
     required: true
+  keep:
+    description:
+      - Files, symbolic links and folders that a first installation may take over although somebody else put them there.
+    type: list
+    elements: path
+    default: []
   step:
     description: Which moment this is.
     type: str
@@ -56,7 +69,9 @@ version:
   returned: always
   type: str
 remove:
-  description: With O(step=undo), packages that the installation brought and nothing else needs.
+  description: >-
+    With O(step=undo), packages that the installation brought and nothing else needs: with apt, once O(ignore:restore)
+    is back; with dnf, as things are.
   returned: always
   type: list
 restore:
@@ -64,15 +79,27 @@ restore:
   returned: always
   type: list
 edited:
-  description: With O(step=undo), configuration files of these packages that somebody has edited.
+  description: With O(step=undo), configuration files of these packages that somebody has edited; they stay.
   returned: always
   type: list
 kept:
   description: With O(step=undo), packages that the installation brought and something else needs by now.
   returned: always
   type: list
+unoffered:
+  description: With O(step=undo), which of O(ignore:restore) apt does not find in the host's repositories.
+  returned: always
+  type: list
+automatic:
+  description: With O(step=undo), packages to restore that apt had counted as brought in by others.
+  returned: always
+  type: list
 """
 
+# What a package manager leaves beside a configuration file, and the backups that dpkg purges with one.
+DPKG_ASIDES = (".dpkg-dist", ".dpkg-new", ".dpkg-old")
+RPM_ASIDES = (".rpmnew", ".rpmsave", ".rpmorig")
+BACKUPS = ("~", ".bak", "%")
 DPKG_FORMAT = r"${db:Status-Abbrev}\t${Package}\t${Version}\t${Pre-Depends},${Depends},${Recommends}\t${Provides}\n"
 
 
@@ -122,6 +149,18 @@ def automatic(extended_states: str) -> set[str]:
     }
 
 
+def parse_offer(text: str) -> Record:
+    """Return what a version needs and provides, of the first stanza that `apt-cache show` printed.
+
+    >>> sorted(parse_offer("Package: a\\nDepends: b (>= 2),\\n c | d\\nProvides: e\\n")["needs"])
+    ['b', 'c', 'd']
+    """
+    stanza = text.partition("\n\n")[0]
+    fields = dict(re.findall(r"^([A-Za-z-]+):[ \t]*(.*(?:\n[ \t].*)*)", stanza, re.MULTILINE))
+    needs = ",".join(fields.get(name, "") for name in ("Pre-Depends", "Depends", "Recommends"))
+    return {"needs": package_names(needs), "provides": package_names(fields.get("Provides", ""))}
+
+
 def parse_conffiles(text: str) -> dict[str, str]:
     """Return path to MD5 of the configuration files as dpkg delivered them."""
     rows = (line.split() for line in text.splitlines())
@@ -139,7 +178,38 @@ def settle(record: Record, versions: dict[str, str], package: str) -> set[str]:
     if versions.get(package, before.get(package)) != before.get(package) and package in before:
         gone[package] = before[package]
     record["packages_replaced"] = {**gone, **record.get("packages_replaced", {})}
+    if was_automatic := set(record.pop("automatic_before", [])) & set(gone):
+        record["packages_automatic"] = sorted(was_automatic | set(record.get("packages_automatic", [])))
     return came - {package}
+
+
+def settle_asides(record: Record, now: dict[str, Record]) -> None:
+    """Note what the installation left beside configuration files, so that the undo can remove it whatever it holds."""
+    before: dict[str, Record] = record.pop("asides_before", {})
+    for path, entry in now.items():
+        if entry != before.get(path):
+            known = {"former": before.get(path), "written": None}
+            record.setdefault("files", {}).setdefault(path, known)
+
+
+def entries_below(paths: list[str]) -> dict[str, Record]:
+    """Return what there is at these paths, and in the folders among them; package managers' own links do not count."""
+    found = list(paths)
+    for path in paths:
+        found += [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
+    entries = {path: read_entry(path) for path in found if os.path.islink(path) or os.path.isfile(path)}
+    return {
+        path: entry
+        for path, entry in entries.items()
+        if entry is not None and not entry.get("link", "").startswith("/etc/alternatives/")
+    }
+
+
+def refresh(put_back: dict[str, Record], edited: list[str]) -> dict[str, Record]:
+    """Return what to put back when the packages have gone: what was there before and what was edited, as it is now."""
+    files = {path for path, entry in put_back.items() if "link" not in entry} | set(edited)
+    now = {path: read_file(path) for path in files}
+    return {**put_back, **{path: entry for path, entry in now.items() if entry is not None}}
 
 
 class Dpkg:
@@ -151,27 +221,46 @@ class Dpkg:
         self.packages = parse_dpkg(module.run_command(["dpkg-query", "-W", "-f", DPKG_FORMAT], check_rc=True)[1])
         self.versions = {name: facts["version"] for name, facts in self.packages.items()}
 
-    def removable(self, added: set[str], package: str) -> set[str]:
-        """Return what may go of the packages that were brought."""
+    def automatic(self) -> set[str]:
+        """Return the packages that apt counts as brought in by others."""
         try:
             with open("/var/lib/apt/extended_states", encoding="utf-8") as handle:
-                states = handle.read()
+                return automatic(handle.read()) & set(self.packages)
         except FileNotFoundError:
-            states = ""
+            return set()
+
+    def removable(self, added: set[str], package: str, returning: dict[str, Record]) -> set[str]:
+        """Return what may go of the packages that were brought, once the former versions are back."""
         candidates = added & set(self.packages)
-        manual = candidates - automatic(states) - {package}
-        return candidates - needed(candidates, self.packages, manual)
+        manual = candidates - self.automatic() - {package}
+        return candidates - needed(candidates, {**self.packages, **returning}, manual)
 
     def mark_automatic(self, names: set[str]) -> None:
         """Let apt count packages as brought in by others."""
         self.module.run_command(["apt-mark", "auto", *sorted(names)], check_rc=True)
 
-    def edited(self, names: set[str]) -> list[str]:
-        """Return the configuration files that differ from what dpkg delivered."""
+    def conffiles(self, names: set[str]) -> dict[str, str]:
+        """Return the configuration files of packages, with their MD5 as delivered."""
         if not names:
-            return []
-        text = self.module.run_command(["dpkg-query", "-W", "-f", r"${Conffiles}\n", *sorted(names)])[1]
-        return sorted(p for p, md5 in parse_conffiles(text).items() if os.path.isfile(p) and self.module.md5(p) != md5)
+            return {}
+        query = ["dpkg-query", "-W", "-f", r"${Conffiles}\n", *sorted(names)]
+        return parse_conffiles(self.module.run_command(query)[1])
+
+    def asides(self, package: str) -> dict[str, Record]:
+        """Return what dpkg has left beside the configuration files of a package."""
+        return entries_below([path + ending for path in self.conffiles({package}) for ending in DPKG_ASIDES])
+
+    def edited(self, names: set[str]) -> list[str]:
+        """Return the configuration files that differ from what dpkg delivered, and the backups beside all of them."""
+        delivered = self.conffiles(names)
+        changed = [p for p, md5 in delivered.items() if os.path.isfile(p) and self.module.md5(p) != md5]
+        backups = [path + ending for path in delivered for ending in BACKUPS if os.path.isfile(path + ending)]
+        return sorted(changed + backups)
+
+    def offered(self, versions: dict[str, str]) -> dict[str, Record]:
+        """Return what these versions need and provide, without those that no repository of the host offers."""
+        asked = {n: self.module.run_command(["apt-cache", "show", f"{n}={v}"]) for n, v in versions.items()}
+        return {name: parse_offer(answer[1]) for name, answer in asked.items() if answer[0] == 0}
 
     def specification(self, name: str, version: str) -> str:
         """Return how apt is told a version."""
@@ -187,8 +276,8 @@ class Rpm:
         query = ["rpm", "-qa", "--qf", r"%{NAME}\t%{EVR}\n"]
         self.versions = dict(line.split("\t") for line in module.run_command(query, check_rc=True)[1].splitlines())
 
-    def removable(self, added: set[str], _package: str) -> set[str]:
-        """Return what may go: rpm's own rehearsal names what something else needs."""
+    def removable(self, added: set[str], _package: str, _returning: dict[str, Record]) -> set[str]:
+        """Return what may go as things are: rpm's own rehearsal names what something else needs."""
         candidates = added & set(self.versions)
         while candidates:
             code, out, err = self.module.run_command(["rpm", "-e", "--test", *sorted(candidates)])
@@ -202,8 +291,21 @@ class Rpm:
             candidates -= providers
         return candidates
 
+    def automatic(self) -> set[str]:
+        """Return nothing: dnf keeps this right by itself."""
+        return set()
+
     def mark_automatic(self, _names: set[str]) -> None:
-        """Do nothing: dnf gets this right by itself."""
+        """Do nothing: dnf keeps this right by itself."""
+
+    def asides(self, package: str) -> dict[str, Record]:
+        """Return what rpm has left beside the configuration files of a package."""
+        paths = self.module.run_command(["rpm", "-qc", package])[1].split()
+        return entries_below([path + ending for path in paths for ending in RPM_ASIDES])
+
+    def offered(self, versions: dict[str, str]) -> dict[str, Record]:
+        """Return all of them, unseen: dnf itself refuses a transaction of versions that it does not find."""
+        return {name: {} for name in versions}
 
     def edited(self, _names: set[str]) -> list[str]:
         """Return nothing: rpm itself keeps what was edited, as .rpmsave."""
@@ -214,40 +316,80 @@ class Rpm:
         return f"{name}-{version}"
 
 
+class Installation:
+    """What the module does at each step, with the record that it works on."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        """Read the record and ask the package system."""
+        self.module = module
+        self.package: str = module.params["package"]
+        self.system: Dpkg | Rpm = Dpkg(module) if shutil.which("dpkg-query") else Rpm(module)
+        self.record: Record = read_record(module.params["record"])
+
+    def before(self) -> dict[str, list[str]]:
+        """Note what there is, once: a run that was stopped half-way goes on with the first note."""
+        if "packages_before" not in self.record:
+            self.record["packages_before"] = self.system.versions
+            self.record["automatic_before"] = sorted(self.system.automatic())
+            if self.package in self.system.versions:
+                self.record["asides_before"] = self.system.asides(self.package)
+            elif entries := entries_below(self.module.params["keep"]):
+                self.record.setdefault("put_back", entries)
+        return {}
+
+    def after(self) -> dict[str, list[str]]:
+        """Turn the note into what the installation did."""
+        if "asides_before" in self.record:
+            settle_asides(self.record, self.system.asides(self.package))
+        dependencies = settle(self.record, self.system.versions, self.package)
+        if dependencies and not self.module.check_mode:
+            self.system.mark_automatic(dependencies)
+        return {}
+
+    def undo(self) -> dict[str, list[str]]:
+        """Tell what would put the host back, and note the files that would go with the packages but must not."""
+        self.after()
+        versions, added = self.system.versions, set(self.record.get("packages_added", []))
+        former = self.record.get("packages_replaced", {})
+        restore = {name: version for name, version in sorted(former.items()) if versions.get(name) != version}
+        offered = self.system.offered(restore)
+        remove = self.system.removable(added, self.package, offered)
+        edited = self.system.edited(remove)
+        if put_back := refresh(self.record.get("put_back", {}), edited):
+            self.record["put_back"] = put_back
+        return {
+            "remove": sorted(remove),
+            "edited": edited,
+            "kept": sorted((added & set(versions)) - remove),
+            "restore": [self.system.specification(name, version) for name, version in restore.items()],
+            "unoffered": [self.system.specification(n, v) for n, v in restore.items() if n not in offered],
+            "automatic": sorted(set(self.record.get("packages_automatic", [])) & set(restore)),
+        }
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "record": {"type": "path", "required": True},
             "package": {"type": "str", "required": True},
+            "keep": {"type": "list", "elements": "path", "default": []},
             "step": {"choices": ["before", "after", "undo"], "required": True},
         },
         supports_check_mode=True,
     )
-    path, package, step = (module.params[key] for key in ("record", "package", "step"))
-    system: Dpkg | Rpm = Dpkg(module) if shutil.which("dpkg-query") else Rpm(module)
-    record = read_record(path)
-    known = dict(record)
-    dependencies: set[str] = set()
-    if step == "before":
-        record.setdefault("packages_before", system.versions)
-    else:
-        dependencies = settle(record, system.versions, package)
-    if step != "undo" and record != known and not module.check_mode:
-        if dependencies:
-            system.mark_automatic(dependencies)
-        write_record(path, record)
-    added = set(record.get("packages_added", [])) if step == "undo" else set()
-    remove = system.removable(added, package)
-    restore = record.get("packages_replaced", {}) if step == "undo" else {}
-    module.exit_json(
-        changed=step != "undo" and record != known,
-        version=system.versions.get(package, ""),
-        remove=sorted(remove),
-        edited=system.edited(remove),
-        kept=sorted((added & set(system.versions)) - remove),
-        restore=[system.specification(n, v) for n, v in sorted(restore.items()) if system.versions.get(n) != v],
-    )
+    run, path, step = Installation(module), module.params["record"], module.params["step"]
+    known = read_record(path)
+    told = {"before": run.before, "after": run.after, "undo": run.undo}[step]()
+    changed = run.record != known
+    if changed and not module.check_mode:
+        write_record(path, run.record)
+    nothing: dict[str, list[str]] = {
+        key: [] for key in ("remove", "edited", "kept", "restore", "unoffered", "automatic")
+    }
+    # The undo's own notes go with the record, so they are no change of the host's.
+    version = run.system.versions.get(run.package, "")
+    module.exit_json(**{**nothing, **told}, changed=changed and step != "undo", version=version)
 
 
 if __name__ == "__main__":

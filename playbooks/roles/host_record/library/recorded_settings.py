@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 
-from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped]
-from ansible.module_utils.host_record import (  # type: ignore[import-untyped]
+from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped]  # Ansible has no type hints
+from ansible.module_utils.host_record import (  # type: ignore[import-untyped]  # Ansible puts it there
     Record,
+    booted,
     digest,
     file_diff,
     read_file,
@@ -25,6 +27,7 @@ description:
   - The first change of a file or a setting stores in the record what the host had.
   - O(state=absent) puts exactly that back and removes the record.
   - What somebody else has changed since is left alone by O(state=absent), with a warning.
+  - Where systemd does not run, as when an image is built, kernel settings are left alone; they are the build host's.
 options:
   record:
     description: The JSON file on the host that remembers.
@@ -38,6 +41,13 @@ options:
     description: Key to value of the kernel settings wanted now. To make them survive a reboot is a file's job.
     type: dict
     default: {}
+  watch:
+    description:
+      - Kernel settings that only a later run may have to set, if somebody changes them meanwhile.
+      - What they are at the first change of anything is what the undo puts back then.
+    type: list
+    elements: str
+    default: []
   state:
     description: V(present) writes, V(absent) undoes all that the record knows.
     type: str
@@ -64,6 +74,10 @@ changed_files:
   description: Files written, restored or removed.
   returned: always
   type: list
+booted:
+  description: Whether systemd runs here; where it does not, no kernel setting was touched.
+  returned: always
+  type: bool
 """
 
 
@@ -86,19 +100,25 @@ class Settings:
         self.module = module
         self.path: str = module.params["record"]
         self.record: Record = read_record(self.path)
+        self.booted: bool = booted()
         self.diffs: list[dict[str, str]] = []
         self.changed_files: list[str] = []
 
     def finish(self) -> None:
         """Tell Ansible what changed."""
-        self.module.exit_json(changed=bool(self.diffs), diff=self.diffs, changed_files=self.changed_files)
+        self.module.exit_json(
+            changed=bool(self.diffs), diff=self.diffs, changed_files=self.changed_files, booted=self.booted
+        )
 
     # -- present ---------------------------------------------------------------------------------------------------
 
-    def apply(self, files: dict[str, str], sysctls: dict[str, str]) -> None:
+    def apply(self, files: dict[str, str], sysctls: dict[str, str], watch: Sequence[str] = ()) -> None:
         """Make files and settings as wanted."""
+        if self.booted and watch and "sysctls_before" not in self.record:
+            self.record["sysctls_before"] = {key: read_sysctl(key) for key in watch if os.path.exists(sysctl_path(key))}
         outdated = {path: text for path, text in files.items() if self.remember_file(path, text)}
-        wrong = {key: value for key, value in sysctls.items() if self.remember_sysctl(key, value)}
+        settable = sysctls if self.booted else {}
+        wrong = {key: value for key, value in settable.items() if self.remember_sysctl(key, value)}
         if self.module.check_mode or not self.diffs:
             return
         # The record goes first: killed between here and the end, undo still knows what the host had.
@@ -140,7 +160,9 @@ class Settings:
         former = read_sysctl(key)
         if former == wanted:
             return False
-        known = self.record.setdefault("sysctls", {}).setdefault(key, {"former": former})
+        # One that was well when all began, and was spoilt since, goes back to what it was then.
+        first = self.record.get("sysctls_before", {}).get(key, former)
+        known = self.record.setdefault("sysctls", {}).setdefault(key, {"former": first})
         known["written"] = wanted
         self.diffs.append(file_diff(key, former + "\n", wanted + "\n"))
         return True
@@ -165,10 +187,13 @@ class Settings:
 
     def undo(self) -> None:
         """Put back what the record knows, then forget it."""
-        for key, known in self.record.get("sysctls", {}).items():
-            self.restore_sysctl(key, known)
+        if self.booted:
+            for key, known in self.record.get("sysctls", {}).items():
+                self.restore_sysctl(key, known)
         for path, known in self.record.get("files", {}).items():
             self.restore_file(path, known)
+        for path, entry in self.record.get("put_back", {}).items():
+            self.put_back(path, entry)
         if self.record:
             self.diffs.append(file_diff(self.path, "what the host had before\n", None))
         if self.module.check_mode:
@@ -196,7 +221,7 @@ class Settings:
         current, former = read_file(path), known["former"]
         if current is None or current == former:
             return
-        if digest(current["content"]) != known["written"]:
+        if known["written"] is not None and digest(current["content"]) != known["written"]:
             self.module.warn(f"'{path}' was edited after this role wrote it; it stays.")
             return
         self.diffs.append(file_diff(path, current["content"], former and former["content"]))
@@ -208,6 +233,21 @@ class Settings:
         else:
             os.unlink(path)
 
+    def put_back(self, path: str, entry: Record) -> None:
+        """Put back what was at a path and went with the packages; what is there stays."""
+        if os.path.lexists(path):
+            return
+        link = entry.get("link")
+        self.diffs.append(file_diff(path, None, f"-> {link}\n" if link else entry["content"]))
+        self.changed_files.append(path)
+        if self.module.check_mode:
+            return
+        if link:
+            os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+            os.symlink(link, path)
+        else:
+            self.write_file(path, entry["content"], entry)
+
 
 def main() -> None:
     """Run the module."""
@@ -216,13 +256,15 @@ def main() -> None:
             "record": {"type": "path", "required": True},
             "files": {"type": "dict", "default": {}},
             "sysctls": {"type": "dict", "default": {}},
+            "watch": {"type": "list", "elements": "str", "default": []},
             "state": {"choices": ["present", "absent"], "default": "present"},
         },
         supports_check_mode=True,
     )
     settings = Settings(module)
     if module.params["state"] == "present":
-        settings.apply(module.params["files"], {key: str(value) for key, value in module.params["sysctls"].items()})
+        sysctls = {key: str(value) for key, value in module.params["sysctls"].items()}
+        settings.apply(module.params["files"], sysctls, module.params["watch"])
     else:
         settings.undo()
     settings.finish()

@@ -12,6 +12,19 @@ from typing import Any
 Record = dict[str, Any]
 
 
+def booted(root: str = "/") -> bool:
+    """Say whether systemd runs this very tree, by the two signs that systemd's own programs go by.
+
+    A tree in which an image is built, in a chroot or a container, is not run by systemd, and the kernel's settings
+    that are seen in it are the build host's.
+    """
+    try:
+        is_root = os.path.samefile(os.path.join(root, "proc/1/root"), root)
+    except OSError:
+        return False
+    return is_root and os.path.isdir(os.path.join(root, "run/systemd/system"))
+
+
 def read_record(path: str) -> Record:
     """Return what was remembered, or nothing when there is no record."""
     try:
@@ -56,16 +69,30 @@ def digest(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def read_file(path: str) -> Record | None:
-    """Return content, mode and owner of a file, or None when there is none."""
+def read_text(path: str) -> str:
+    """Return a file's text, empty when it cannot be read (a process that ended, a file that is not there)."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as handle:
+        with open(path, encoding="utf-8", errors="replace") as handle:
+            return handle.read()
+    except OSError:
+        return ""
+
+
+def read_file(path: str) -> Record | None:
+    """Return content, byte for byte, mode and owner of a file, or None when there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as handle:
             facts = os.fstat(handle.fileno())
             content = handle.read()
     except FileNotFoundError:
         return None
     mode = format(stat.S_IMODE(facts.st_mode), "04o")
     return {"content": content, "mode": mode, "uid": facts.st_uid, "gid": facts.st_gid}
+
+
+def read_entry(path: str) -> Record | None:
+    """Return what there is at a path: a symbolic link's target, or what `read_file` tells."""
+    return {"link": os.readlink(path)} if os.path.islink(path) else read_file(path)
 
 
 def file_diff(path: str, before: str | None, after: str | None) -> dict[str, str]:

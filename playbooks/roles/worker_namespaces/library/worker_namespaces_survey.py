@@ -7,15 +7,25 @@ import glob
 import json
 import os
 import re
-from collections.abc import Iterable
 
-from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped]
-from ansible.module_utils.sysctl_files import (  # type: ignore[import-untyped]
+from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped]  # Ansible has no type hints
+from ansible.module_utils.host_record import (  # type: ignore[import-untyped]  # Ansible puts it there
+    booted,
+    read_text,
+)
+from ansible.module_utils.sysctl_files import (  # type: ignore[import-untyped]  # Ansible puts it there
     conflicts,
     parse_sysctl,
-    read,
+    running_values,
     settings,
     sysctl_texts,
+    values_at_boot,
+)
+from ansible.module_utils.unit_files import (  # type: ignore[import-untyped]  # Ansible puts it there
+    SECTIONS,
+    Block,
+    unit_blocks,
+    units_on_disk,
 )
 
 DOCUMENTATION = r"""
@@ -23,6 +33,8 @@ module: worker_namespaces_survey
 short_description: What switching network namespaces off would break on this host
 description:
   - Asks systemd, /proc and the usual places of container engines, in one call. Changes nothing.
+  - Where systemd does not run, as when an image is built, unit files and sysctl files are read instead. What runs
+    there is the build host's and is not asked about; what would start at boot is.
 options:
   file:
     description: The sysctl file of the role.
@@ -74,28 +86,20 @@ sysctls:
   description: The kernel settings this host needs.
   returned: always
   type: dict
+watched:
+  description: The kernel settings that this host does not need set now, but may after somebody has changed them.
+  returned: always
+  type: list
 conflicts:
   description: Lines of other sysctl files that would win over the role's file.
   returned: always
   type: list
 in_force:
-  description: Whether network namespaces are off already, now and after a reboot.
+  description: Whether network namespaces are off already, now (where systemd runs) and after a reboot.
   returned: always
   type: bool
 """
 
-UNIT_FOLDERS = (
-    "/etc/systemd/system.control",
-    "/etc/systemd/system",
-    "/run/systemd/system",
-    "/run/systemd/generator.early",
-    "/run/systemd/generator",
-    "/run/systemd/generator.late",
-    "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
-)
-SECTIONS = {"service": "Service", "socket": "Socket", "mount": "Mount", "swap": "Swap"}
 ENGINES = {
     "docker": ("docker.service", "docker.socket", "containerd.service"),
     "libvirt": ("libvirtd.service", "libvirtd.socket", "virtqemud.service", "virtqemud.socket", "virtlxcd.socket"),
@@ -134,19 +138,13 @@ def drop_in_name(unit: str) -> str:
     return unit.replace(f"@{INSTANCE}.", "@.")
 
 
-def units_on_disk(folders: Iterable[str] = UNIT_FOLDERS) -> list[str]:
-    """Return the units that can have a network namespace, aliases too, by file name."""
-    found = {name for folder in folders if os.path.isdir(folder) for name in os.listdir(folder)}
-    return sorted(name for name in found if name.rpartition(".")[2] in SECTIONS and "." in name)
-
-
-def parse_show(text: str) -> list[dict[str, str]]:
+def parse_show(text: str) -> list[Block]:
     """Return the blocks of `systemctl show` as dictionaries."""
     blocks = (block.splitlines() for block in text.split("\n\n"))
     return [dict(line.split("=", 1) for line in block if "=" in line) for block in blocks if block]
 
 
-def private_units(blocks: list[dict[str, str]]) -> dict[str, str]:
+def private_units(blocks: list[Block]) -> dict[str, str]:
     """Return the units with a network namespace of their own, with the drop-ins that systemd has loaded for each."""
     wanted = [b for b in blocks if b.get("PrivateNetwork") == "yes" and b.get("LoadState") == "loaded"]
     return {drop_in_name(block["Id"]): block.get("DropInPaths", "") for block in wanted}
@@ -188,10 +186,10 @@ def namespaces_of_processes(handled: set[str]) -> list[str]:
             continue
         if namespace == host or namespace in found:
             continue
-        unit = unit_of(read(f"/proc/{pid}/cgroup"))
+        unit = unit_of(read_text(f"/proc/{pid}/cgroup"))
         if unit not in handled:
             where = f", unit '{unit}'" if unit else ""
-            found[namespace] = f"{namespace} of '{read(f'/proc/{pid}/comm').strip()}' (process {pid}{where})"
+            found[namespace] = f"{namespace} of '{read_text(f'/proc/{pid}/comm').strip()}' (process {pid}{where})"
     return sorted(found.values())
 
 
@@ -201,7 +199,7 @@ def named_namespaces(mountinfo: str) -> list[str]:
     return sorted({row[4] for row in rows if len(row) > 4 and row[3].startswith("net:[")})
 
 
-def engines_in_use(active: set[str]) -> dict[str, list[str]]:
+def engines_in_use(active: set[str], processes: list[str]) -> dict[str, list[str]]:
     """Return the container engines and the like that run, start at boot or keep containers."""
     signs: dict[str, list[str]] = {}
     for engine, services in ENGINES.items():
@@ -210,13 +208,30 @@ def engines_in_use(active: set[str]) -> dict[str, list[str]]:
                 signs.setdefault(engine, []).append(f"{service} is active")
             elif glob.glob(f"/etc/systemd/system/*.[wr]*s/{service}"):
                 signs.setdefault(engine, []).append(f"{service} starts at boot")
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        name = read(f"/proc/{pid}/comm").strip()
+    for pid in processes:
+        name = read_text(f"/proc/{pid}/comm").strip()
         if name in ENGINE_OF_PROCESS:
             signs.setdefault(ENGINE_OF_PROCESS[name], []).append(f"'{name}' runs (process {pid})")
     for path in sorted(hit for pattern in PODMAN_FILES for hit in glob.glob(pattern)):
         signs.setdefault("podman", []).append(f"'{path}' exists")
     return signs
+
+
+def ask_systemd(module: AnsibleModule) -> list[Block]:
+    """Return what systemd says of every unit on disk."""
+    command = ["systemctl", "show", "-p", "Id,LoadState,ActiveState,PrivateNetwork,DropInPaths", "--"]
+    # An alias may be listed whose unit is gone: systemctl then ends in 1 and still answers for the others.
+    return parse_show(module.run_command([*command, *map(askable, units_on_disk())])[1])
+
+
+def in_use(blocks: list[Block], handled: set[str], running: bool) -> dict[str, list[str]]:
+    """Return what is in use and would break, by kind; of an image, only what would start at boot."""
+    active = {block["Id"] for block in blocks if block.get("ActiveState") == "active"}
+    found = engines_in_use(active, list(filter(str.isdigit, os.listdir("/proc"))) if running else [])
+    if running:
+        spaces = namespaces_of_processes(handled) + named_namespaces(read_text("/proc/1/mountinfo"))
+        found.update({"network-namespaces": spaces} if spaces else {})
+    return found
 
 
 def main() -> None:
@@ -229,14 +244,10 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    if not os.path.isdir("/run/systemd/system"):
-        module.fail_json(msg="This host is not run by systemd, so its units cannot be asked about network namespaces.")
-    own_file, drop_in = module.params["file"], module.params["drop_in"]
-    record = json.loads(read(module.params["record"]) or "{}")
+    own_file, drop_in, running = module.params["file"], module.params["drop_in"], booted()
+    record = json.loads(read_text(module.params["record"]) or "{}")
 
-    command = ["systemctl", "show", "-p", "Id,LoadState,ActiveState,PrivateNetwork,DropInPaths", "--"]
-    # An alias may be listed whose unit is gone: systemctl then ends in 1 and still answers for the others.
-    blocks = parse_show(module.run_command([*command, *map(askable, units_on_disk())])[1])
+    blocks = ask_systemd(module) if running else unit_blocks()
     private = private_units(blocks)
     ours = {p for p in record.get("files", {}) if os.path.basename(p) == drop_in}
     known = {os.path.basename(os.path.dirname(p))[: -len(".d")] for p in ours}
@@ -244,22 +255,20 @@ def main() -> None:
     units = sorted(set(private) | (known & on_disk))
     wanted = {f"/etc/systemd/system/{unit}.d/{drop_in}": drop_in_content(unit) for unit in units}
 
-    texts = sysctl_texts()
-    own = {key: value for _, key, value in parse_sysctl(read(own_file))}
-    net_now = read("/proc/sys/user/max_net_namespaces").strip()
-    in_use = engines_in_use({block["Id"] for block in blocks if block.get("ActiveState") == "active"})
-    spaces = namespaces_of_processes(set(units)) + named_namespaces(read("/proc/1/mountinfo"))
-    if spaces:
-        in_use["network-namespaces"] = spaces
+    own = {key: value for _, key, value in parse_sysctl(read_text(own_file))}
+    others = {path: text for path, text in sysctl_texts().items() if path != own_file}
+    values = running_values() if running else {**own, **values_at_boot(others)}
+    off_now = not running or read_text("/proc/sys/user/max_net_namespaces").strip() == "0"
     module.exit_json(
         changed=False,
         units=units,
-        drop_ins={path: content for path, content in wanted.items() if read(path) != content},
+        drop_ins={path: content for path, content in wanted.items() if read_text(path) != content},
         stubborn=sorted(unit for unit, loaded in private.items() if f"/{drop_in}" in loaded),
-        in_use=in_use,
-        sysctls=settings(own, set(record.get("sysctls", {}))),
-        conflicts=conflicts(own_file, {path: text for path, text in texts.items() if path != own_file}),
-        in_force=net_now == "0" and own.get("user.max_net_namespaces") == "0",
+        in_use=in_use(blocks, set(units), running),
+        sysctls=settings(own, set(record.get("sysctls", {})), values),
+        watched=sorted(values) if running else [],
+        conflicts=conflicts(own_file, others),
+        in_force=off_now and own.get("user.max_net_namespaces") == "0",
     )
 
 

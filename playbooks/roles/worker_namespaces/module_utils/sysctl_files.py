@@ -6,18 +6,11 @@ import fnmatch
 import glob
 import os
 
+from ansible.module_utils.host_record import read_text  # type: ignore[import-untyped]  # Ansible puts it there
+
 SYSCTL_FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 # The keys that have to be other than zero for user namespaces, and what they are set to where they are not.
 USER_NAMESPACE_KEYS = {"user.max_user_namespaces": "15000", "kernel.unprivileged_userns_clone": "1"}
-
-
-def read(path: str) -> str:
-    """Return a file's text, empty when it cannot be read (a process that ended, a file that is not there)."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as handle:
-            return handle.read()
-    except OSError:
-        return ""
 
 
 def parse_sysctl(text: str) -> list[tuple[int, str, str]]:
@@ -58,14 +51,29 @@ def sysctl_texts() -> dict[str, str]:
     for folder in SYSCTL_FOLDERS:
         for path in sorted(glob.glob(folder + "/*.conf")):
             by_name.setdefault(os.path.basename(path), path)
-    return {path: read(path) for path in [*by_name.values(), "/etc/sysctl.conf"]}
+    return {path: read_text(path) for path in [*by_name.values(), "/etc/sysctl.conf"]}
 
 
-def settings(own: dict[str, str], record: set[str]) -> dict[str, str]:
+def running_values() -> dict[str, str]:
+    """Return what the kernel has for the keys of user namespaces, without those that it does not know."""
+    values = {key: read_text("/proc/sys/" + key.replace(".", "/")).strip() for key in USER_NAMESPACE_KEYS}
+    return {key: value for key, value in values.items() if value}
+
+
+def values_at_boot(texts: dict[str, str]) -> dict[str, str]:
+    """Return what these files set for the keys of user namespaces; the last file in systemd's order wins.
+
+    >>> values_at_boot({"/etc/sysctl.d/9.conf": "user.max_user_namespaces=7", "/run/sysctl.d/1.conf": "user.max_*=0"})
+    {'user.max_user_namespaces': '7'}
+    """
+    values = {}
+    for path in sorted(texts, key=lambda path: (path == "/etc/sysctl.conf", os.path.basename(path))):
+        for _, pattern, value in parse_sysctl(texts[path]):
+            values.update({key: value for key in USER_NAMESPACE_KEYS if fnmatch.fnmatch(key, pattern)})
+    return values
+
+
+def settings(own: dict[str, str], record: set[str], values: dict[str, str]) -> dict[str, str]:
     """Return the kernel settings this host needs: a key for user namespaces only where it was found to be zero."""
-    wanted = {"user.max_net_namespaces": "0"}
-    for key, value in USER_NAMESPACE_KEYS.items():
-        current = read("/proc/sys/" + key.replace(".", "/")).strip()
-        if current and (current == "0" or key in own or key in record):
-            wanted[key] = value
-    return wanted
+    needed = {key for key in values if values[key] == "0" or key in own or key in record}
+    return {"user.max_net_namespaces": "0", **{k: v for k, v in USER_NAMESPACE_KEYS.items() if k in needed}}
