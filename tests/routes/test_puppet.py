@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).with_name("golden")
 MODULE = ROOT / "playbooks/puppet/apptainer_unprivileged"
 REHEARSAL = GOLDEN / "puppet-rehearsal.report"
+REPAIR = GOLDEN / "puppet-repair.report"
 REFUSAL = GOLDEN / "puppet-refusal.report"
 
 
@@ -101,19 +102,25 @@ def test_the_module_is_packed_as_root_s_and_without_what_python_left(tmp_path: P
         assert {(entry.uid, entry.uname) for entry in archive} == {(0, "root")}
 
 
-def test_a_rehearsal_s_report_says_what_would_change_and_where_it_is_declared() -> None:
-    tasks = {task.task: task for task in read_report("worker1", REHEARSAL.read_text())}
+def test_a_report_says_what_changed_and_where_it_is_declared() -> None:
+    tasks = {task.task: task for task in read_report("worker1", REPAIR.read_text())}
 
-    changing = [name for name, task in tasks.items() if task.changed]
-    assert changing == [
-        "Package[apptainer]",
-        "File[/etc/systemd/system/fstrim.service.d/90-lading-network.conf]",
-        "Recorded_sysctl[user.max_net_namespaces]",
-    ]
+    unchanged = [name for name, task in tasks.items() if not task.changed]
+    assert unchanged == ["Apptainer_preflight[this host]", "Package[apptainer]"]
     limit = tasks["Recorded_sysctl[user.max_net_namespaces]"]
     assert re.fullmatch(r"apptainer_unprivileged/manifests/namespaces\.pp:\d+", limit.path)
     assert (limit.host, limit.action, limit.outcome) == ("worker1", "recorded_sysctl", "ok")
-    assert limit.message == "value changed '3773' to '0' (noop)"
+    assert limit.message == "value changed '500' to '0'"
+
+
+def test_a_rehearsal_says_of_the_same_resources_that_they_would_change_refreshes_too() -> None:
+    foretold, done = (
+        [task.task for task in read_report("worker1", report.read_text()) if task.changed]
+        for report in (REHEARSAL, REPAIR)
+    )
+
+    assert "Exec[systemctl daemon-reload]" in foretold
+    assert foretold == done
 
 
 def test_puppet_s_own_resources_are_no_tasks() -> None:

@@ -35,25 +35,37 @@ _Loader.add_multi_constructor("!ruby/", _plain)
 
 def read_report(host: str, text: str) -> list[TaskResult]:
     """Return what became of each resource but Puppet's own; in a rehearsal `changed` is what would be changed."""
-    loaded = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader that takes Ruby's class names for nothing)
-    statuses: Mapping[str, Mapping[str, Any]] = (loaded or {}).get("resource_statuses") or {}
-    return [_task(host, name, said) for name, said in statuses.items() if said["resource_type"] not in PUPPETS_OWN]
+    report: Mapping[str, Any] = yaml.load(text, Loader=_Loader) or {}  # noqa: S506 (a SafeLoader, see above)
+    statuses: Mapping[str, Mapping[str, Any]] = report.get("resource_statuses") or {}
+    foretold = dict(_refreshes(report))
+    return [
+        _task(host, name, said, foretold.get("/" + "/".join(said["containment_path"])))
+        for name, said in statuses.items()
+        if said["resource_type"] not in PUPPETS_OWN
+    ]
 
 
-def _task(host: str, name: str, said: Mapping[str, Any]) -> TaskResult:
+def _refreshes(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield source and sentence of each refresh that a rehearsal foretells: it is in no resource's events."""
+    for line in report.get("logs") or []:
+        if str(line["message"]).startswith("Would have triggered 'refresh'"):
+            yield line["source"], line["message"]
+
+
+def _task(host: str, name: str, said: Mapping[str, Any], refresh: str | None) -> TaskResult:
     events = said["events"] or []
     failed = said["failed"] or said["failed_to_restart"]
     outcome = "failed" if failed else "skipped" if said["skipped"] else "ok"
-    told = [event for event in events if not failed or event["status"] == "failure"]
+    told = [str(event["message"]) for event in events if not failed or event["status"] == "failure"]
     return TaskResult(
         host=host,
         task=name,
         path=_path(said["file"], said["line"]),
         action=str(said["resource_type"]).lower(),
         outcome=outcome,
-        changed=any(event["status"] in ("success", "noop") for event in events),
+        changed=bool(refresh) or any(event["status"] in ("success", "noop") for event in events),
         seconds=said["evaluation_time"],
-        message="; ".join(str(event["message"]) for event in told)[:LONGEST_MESSAGE],
+        message="; ".join([*told, *([refresh] if refresh else [])])[:LONGEST_MESSAGE],
     )
 
 
