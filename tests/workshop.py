@@ -57,7 +57,10 @@ class Workshop:
         """Write a whole path; `changes` replace keys of its recipe, None removes one. Returns the recipe's file."""
         under = path_id.replace("-", "_")
         recipe = {key: value for key, value in {**RECIPE, **changes}.items() if value is not None}
-        self.write(f"docs/paths/{recipe.get('kind', 'compute')}/{path_id}.md", f"# {recipe.get('title')}\n\n/// proof | {path_id}\n")
+        self.write(
+            f"docs/paths/{recipe.get('kind', 'compute')}/{path_id}.md",
+            f"# {recipe.get('title')}\n\n/// proof | {path_id}\n",
+        )
         self.write(f"playbooks/{under}.yml", PLAYBOOK.format(role=under))
         self.write(f"playbooks/roles/{under}/tasks/main.yml", TASKS)
         self.write(f"playbooks/roles/{under}/templates/demo.conf.j2", "colour={{ demo_colour }}\n")

@@ -17,7 +17,8 @@ older_apptainer() {
     sed -i 's/^download concurrency = 3$/download concurrency = 2/' new/apptainer/etc/apptainer/apptainer.conf
     [ -z "${2-}" ] || make_suid "$1"
     make_repository
-    apt-get --quiet=2 install apptainer ${2:+apptainer-suid} >/dev/null
+    # Who asks for the setuid starter gets Apptainer with it, as a package that apt counts as automatic.
+    apt-get --quiet=2 install "apptainer${2:+-suid}" >/dev/null
 }
 
 fetch_apptainer() {

@@ -188,6 +188,7 @@ hello
 
 
 def test_it_follows_what_a_reader_types_and_not_the_words_around_it(rich: Workshop) -> None:
+    rich.path(builds_on=["base"], rendered={"demo.conf": {"template": "roles/demo/templates/demo.conf.j2"}})
     file = rich.write("docs/paths/compute/demo.md", PAGE)
     before = subject(rich)
     file.write_text(PAGE.replace("## Install", "## Install\n\nMore words."))

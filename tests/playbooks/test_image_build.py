@@ -25,10 +25,7 @@ ROOT = Path(__file__).parents[2]
 CATALOGUE = find_catalogue(start=ROOT)
 PATH = load_recipe(CATALOGUE, "apptainer-unprivileged")
 SYSCTL_FILE = "etc/sysctl.d/90-max_net_namespaces.conf"
-PACKAGES = (
-    "ansible-core", "ca-certificates", "dbus", "debian-archive-keyring", "polkitd", "procps", "python3-apt", "systemd",
-    "systemd-sysv",
-)  # fmt: skip
+PACKAGES = (*image.PACKAGES, "ansible-core")  # what the lab's guests have
 
 # What the image's makers have there before the package comes: settings, their backup, and a link of their own.
 OWN_CONF = "# The site's.\nmount dev = minimal\nbind path = /etc/hosts"

@@ -1,5 +1,6 @@
 """Tracks side by side: what one of them comes to, and what that means for the others and for the evidence."""
 
+import os
 import subprocess
 import threading
 import time
@@ -135,5 +136,5 @@ def test_the_evidence_says_what_each_manager_owns_and_what_was_installed() -> No
 
 def test_as_many_tracks_run_as_there_are_processors_for(loaded: LoadedRecipe, monkeypatch: pytest.MonkeyPatch) -> None:
     for processors, workers in ((1, 1), (2, 2), (8, 8), (None, 1)):
-        monkeypatch.setattr(prover.os, "cpu_count", lambda found=processors: found)
+        monkeypatch.setattr(os, "cpu_count", lambda found=processors: found)
         assert prover._workers(loaded) == workers

@@ -133,7 +133,7 @@ def test_a_refusal_is_one_failure_with_its_sentence_and_the_rest_is_skipped() ->
 
     failed = [task for task in tasks if task.outcome == "failed"]
     assert [task.task for task in failed] == ["Namespaces_preflight[this host]"]
-    assert "99-site.conf:2: user.max_net_namespaces = 1000. Remove them" in failed[0].message
+    assert "99-site.conf:1: user.max_net_namespaces = 9. Remove them" in failed[0].message
     assert {task.outcome for task in tasks if task.task.startswith(("Package", "Recorded"))} == {"skipped"}
     assert not any(task.changed for task in tasks)
 

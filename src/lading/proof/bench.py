@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from lading.checks.report import CheckReport
 from lading.checks.run import run_checks
-from lading.errors import LabError, PathFailed
+from lading.errors import LabError, PathFailed, UsageError
 from lading.lab.guest import Guest
 from lading.lab.image import TestImageDefinition, find_test_image
 from lading.lab.lab import Lab
@@ -145,8 +145,17 @@ class Bench:
             raise LabError(error.message, f"{error.hint}\n{next(iter(self.guests.values())).where()}") from error
 
     def states(self) -> States:
-        """Take the state of every host."""
-        return {name: State.from_json(guest.ask(SCRIPT, STATE_SECONDS).output) for name, guest in self.guests.items()}
+        """Take the state of every host.
+
+        Raises:
+            LabError: a guest was lost, or its answer is no state.
+        """
+        try:
+            return {
+                name: State.from_json(guest.ask(SCRIPT, STATE_SECONDS).output) for name, guest in self.guests.items()
+            }
+        except UsageError as error:
+            raise LabError(f"A guest's state could not be taken. {error.message}", error.hint) from error
 
     def run_on_all(self, script: str, what: str, mend: str) -> None:
         """Run a shell script as root on every host.

@@ -16,6 +16,7 @@ DERIVED: Final = "made from other files, which are compared"
 BACKUP: Final = "the copy that the tools for accounts keep of the last version"
 COUNTER: Final = "counts what the kernel does at the moment"
 RANDOM: Final = "random, or new at each boot"
+OLD_NAME: Final = "the old name of a setting in milliseconds; who reads it is written into the kernel's log"
 BOOT_MEMORY: Final = "reckoned at boot from the memory that was free then"
 SESSION: Final = "comes and goes with a session"
 CONTAINER: Final = "comes and goes with a container"
@@ -60,6 +61,8 @@ IGNORED: Final = (
     Ignored("sysctl:net.ipv4.tcp_mem", BOOT_MEMORY),
     Ignored("sysctl:net.ipv4.udp_mem", BOOT_MEMORY),
     Ignored("sysctl:net.ipv6.conf.*.stable_secret", RANDOM),
+    Ignored("sysctl:net.ipv?.neigh.*.base_reachable_time", OLD_NAME),
+    Ignored("sysctl:net.ipv?.neigh.*.retrans_time", OLD_NAME),
     Ignored("sysctl:net.netfilter.nf_conntrack_count", COUNTER),
     Ignored("sysctl:sunrpc.transports", COUNTER),
     Ignored("sysctl:vm.compact_memory", "an order, not a setting"),
