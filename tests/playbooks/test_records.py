@@ -276,13 +276,21 @@ def test_backups_that_a_purge_would_take_count_as_edited(tmp_path: Path) -> None
 
 
 def test_versions_that_no_repository_has_are_told(tmp_path: Path) -> None:
-    module = StubModule(tmp_path / "r.json", [(0, "", ""), (0, "", ""), (100, "", "E: No packages found")])
-    assert list(packages.Dpkg(module).offered({"apptainer": "1.1.9-1", "apptainer-suid": "1.1.8-1"})) == ["apptainer"]
+    """What apt-cache prints for a version that it has, has not, knows as removed alone, and for an unknown package."""
+    answers = [
+        (0, "", ""),
+        (0, "Package: a\nVersion: 1-2\n\nPackage: a\nVersion: 1-1\nFilename: ./a.deb\nDescription: 1\n more\n", ""),
+        (0, "", ""),
+        (0, "Package: c\nStatus: deinstall ok config-files\nVersion: 1-1\n", ""),
+        (100, "", "E: No packages found"),
+    ]
+    module = StubModule(tmp_path / "r.json", answers)
+    assert list(packages.Dpkg(module).offered({"a": "1-1", "b": "1-1", "c": "1-1", "d": "1-1"})) == ["a"]
 
 
 def test_what_only_the_newer_version_needs_goes_when_the_older_one_is_back(tmp_path: Path) -> None:
     rows = "ii \tapptainer\t1.4\tuidmap, libfuse,,\t\nii \tuidmap\t4\t,,\t\nii \tlibfuse\t3\t,,\t\n"
-    module = StubModule(tmp_path / "r.json", [(0, rows, ""), (0, "Package: apptainer\nDepends: libfuse\n", "")])
+    module = StubModule(tmp_path / "r.json", [(0, rows, ""), (0, "Version: 1.1\nFilename: a\nDepends: libfuse\n", "")])
     system = packages.Dpkg(module)
     system.automatic = lambda: {"uidmap", "libfuse"}
     assert system.removable({"uidmap", "libfuse"}, "apptainer", {}) == set()

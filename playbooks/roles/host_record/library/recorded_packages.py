@@ -149,16 +149,21 @@ def automatic(extended_states: str) -> set[str]:
     }
 
 
-def parse_offer(text: str) -> Record:
-    """Return what a version needs and provides, of the first stanza that `apt-cache show` printed.
+def parse_offer(text: str, version: str) -> Record | None:
+    """Return what a version needs and provides, by `apt-cache show`, or None when no repository offers it.
 
-    >>> sorted(parse_offer("Package: a\\nDepends: b (>= 2),\\n c | d\\nProvides: e\\n")["needs"])
+    For a version that is unknown that program prints nothing and ends in 0; for one that is only installed, or was, it
+    prints a stanza without the name of a file.
+
+    >>> sorted(parse_offer("Version: 1-2\\nDepends: b (>= 2),\\n c | d\\nFilename: ./a.deb\\n", "1-2")["needs"])
     ['b', 'c', 'd']
     """
-    stanza = text.partition("\n\n")[0]
-    fields = dict(re.findall(r"^([A-Za-z-]+):[ \t]*(.*(?:\n[ \t].*)*)", stanza, re.MULTILINE))
-    needs = ",".join(fields.get(name, "") for name in ("Pre-Depends", "Depends", "Recommends"))
-    return {"needs": package_names(needs), "provides": package_names(fields.get("Provides", ""))}
+    for stanza in text.split("\n\n"):
+        fields = dict(re.findall(r"^([A-Za-z0-9-]+):[ \t]*(.*(?:\n[ \t].*)*)", stanza, re.MULTILINE))
+        if fields.get("Version") == version and "Filename" in fields:
+            needs = ",".join(fields.get(name, "") for name in ("Pre-Depends", "Depends", "Recommends"))
+            return {"needs": package_names(needs), "provides": package_names(fields.get("Provides", ""))}
+    return None
 
 
 def parse_conffiles(text: str) -> dict[str, str]:
@@ -259,8 +264,9 @@ class Dpkg:
 
     def offered(self, versions: dict[str, str]) -> dict[str, Record]:
         """Return what these versions need and provide, without those that no repository of the host offers."""
-        asked = {n: self.module.run_command(["apt-cache", "show", f"{n}={v}"]) for n, v in versions.items()}
-        return {name: parse_offer(answer[1]) for name, answer in asked.items() if answer[0] == 0}
+        asked = {n: self.module.run_command(["apt-cache", "show", f"{n}={v}"])[1] for n, v in versions.items()}
+        offers = {name: parse_offer(text, versions[name]) for name, text in asked.items()}
+        return {name: offer for name, offer in offers.items() if offer is not None}
 
     def specification(self, name: str, version: str) -> str:
         """Return how apt is told a version."""
