@@ -24,7 +24,6 @@ colour=blue
 ## Configure
 
 ```{ .console user=alice }
-# sysctl --write --quiet kernel.panic=7
 $ echo "it is $(cut -d = -f 2 /etc/demo.conf)"
 it is blue
 ```
@@ -47,8 +46,6 @@ No such file
 
 ```{ .console }
 # rm /etc/demo.conf
-# sysctl --write kernel.panic=0
-kernel.panic = 0
 ```
 """
 TASKS = """\
@@ -64,14 +61,6 @@ TASKS = """\
     path: /etc/demo.conf
     state: absent
   when: demo_state | default('present') == 'absent'
-
-- name: Wait after a panic
-  ansible.builtin.shell: |
-    test "$(sysctl --values kernel.panic)" = {{ wanted }} || { sysctl --write kernel.panic={{ wanted }}; echo changed; }
-  vars:
-    wanted: "{{ 7 if demo_state | default('present') == 'present' else 0 }}"
-  register: demo_panic
-  changed_when: demo_panic.stdout is search('changed')
 """
 CHECKS = """
 from testinfra.host import Host
@@ -90,7 +79,7 @@ def test_it_is_quiet(host: Host) -> None:
 
 @pytest.fixture
 def demo(workshop: Workshop) -> Workshop:
-    """A path that writes a file and sets a kernel setting, and takes both back."""
+    """A path that writes a file, and takes it back."""
     workshop.path(starts={"painted": {
         "help": "A host whose admin has a file of that name beside it.",
         "setup": "echo mine > /etc/demo.conf.d",

@@ -76,7 +76,7 @@ def test_a_role_without_the_setting_fails_and_the_check_is_named(copy: Catalogue
         "junit.xml",
         "timings.json",
     } <= kept
-    assert json.loads((logs / "timings.json").read_text())["apply"] > 0
+    assert json.loads((logs / "playbook" / "timings.json").read_text())["apply"] > 0
 
 
 def test_a_guest_that_is_lost_while_the_playbook_runs_is_no_verdict(workshop: Workshop) -> None:
