@@ -130,7 +130,7 @@ class Bench:
         if result.rc != 0:
             self.require_health()
             if result.unreachable:
-                raise LabError("Ansible lost a guest that is well again now.", hint=f"See '{result.log}'.")
+                raise LabError("The run lost a guest that is well again now.", hint=f"See '{result.log}'.")
             if result.rc < 0 or result.rc == ANSIBLE_CRASHED:
                 raise LabError(f"The program was ended or crashed ({result.rc}).", hint=f"See '{result.log}'.")
         return result
