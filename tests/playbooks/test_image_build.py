@@ -27,11 +27,14 @@ PATH = load_recipe(CATALOGUE, "apptainer-unprivileged")
 SYSCTL_FILE = "etc/sysctl.d/90-max_net_namespaces.conf"
 PACKAGES = (*image.PACKAGES, "ansible-core")  # what the lab's guests have
 
+HOME = "/root"
+
 # What the image's makers have there before the package comes: settings, their backup, and a link of their own.
 OWN_CONF = "# The site's.\nmount dev = minimal\nbind path = /etc/hosts"
 DRIVER = f"""
 set -eu
-export HOME=/root LC_ALL=C.UTF-8 ANSIBLE_CONFIG=/root/ansible.cfg
+export HOME=/root LC_ALL=C.UTF-8
+export ANSIBLE_CONFIG=$HOME/ansible.cfg
 cd /root
 mkdir out /etc/apptainer
 printf '%s' "{OWN_CONF}" >/etc/apptainer/apptainer.conf
@@ -51,7 +54,7 @@ look() {{
 }}
 play() {{
     name=$1 && shift
-    LADING_EVENTS=/root/out/$name.jsonl ansible-playbook --inventory inventory.json --extra-vars @variables.json "$@" \\
+    LADING_EVENTS=$HOME/out/$name.jsonl ansible-playbook --inventory inventory.json --extra-vars @variables.json "$@" \\
         playbooks/apptainer_unprivileged.yml >"out/$name.log" 2>&1 || echo "It ended with $?." >>"out/$name.log"
     look "$name"
 }}
@@ -99,14 +102,14 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     (folder / "variables.json").write_text(json.dumps(lab_variables(PATH.recipe)))
     (folder / "undo.json").write_text(json.dumps(PATH.recipe.undo))
     (folder / "inventory.json").write_text('{"workers": {"hosts": {"image": {"ansible_connection": "local"}}}}')
-    configuration = playbook.CONFIGURATION.replace(str(playbook.CALLBACKS), "/root/callback")
+    configuration = playbook.CONFIGURATION.replace(str(playbook.CALLBACKS), f"{HOME}/callback")
     (folder / "ansible.cfg").write_text(configuration)
     names = ("driver.sh", "state.sh", "variables.json", "undo.json", "inventory.json", "ansible.cfg")
     (out := folder / "out").mkdir()
     hooks = [
         f"copy-in {CATALOGUE.playbooks} {playbook.CALLBACKS} {' '.join(str(folder / name) for name in names)} /root",
-        'chroot "$1" sh /root/driver.sh',
-        f"sync-out /root/out {out}",
+        f'chroot "$1" sh {HOME}/driver.sh',
+        f"sync-out {HOME}/out {out}",
     ]
     with opened_workspace() as workspace:
         sources = image._sources("trixie", find_mirror())

@@ -114,7 +114,7 @@ def test_a_command_that_hangs_is_given_up_and_stopped(tmp_path: Path) -> None:
     until = time.monotonic() + 10
     while runs(int((tmp_path / "pid").read_text())):
         assert time.monotonic() < until, "what hung still runs"
-        time.sleep(0.05)
+        time.sleep(0.05)  # another process ends, which is not our child
 
 
 def test_a_command_that_prints_without_end_is_given_up_at_once(shell: Shell) -> None:

@@ -99,7 +99,7 @@ class ByHandRoute:
             while failure := self._try(block, command, until):
                 if time.monotonic() + PAUSE_SECONDS >= until:
                     raise failure
-                time.sleep(PAUSE_SECONDS)
+                time.sleep(PAUSE_SECONDS)  # a condition on a host, which nothing announces
 
     def _try(self, block: Transcript, command: Command, until: float) -> PathFailed | None:
         """Type a command once; return in what it is not as the page says, which a later try may mend."""
