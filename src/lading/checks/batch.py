@@ -50,7 +50,7 @@ class HostLost(RuntimeError):
     """The host did not answer, or not to the end: no verdict about what was asked."""
 
 
-class Result(CommandResult):  # type: ignore[misc]
+class Result(CommandResult):  # type: ignore[misc]  # testinfra has no type hints
     """testinfra's result, read as UTF-8 with replacement characters: a host may print anything."""
 
     @property
