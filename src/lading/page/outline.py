@@ -86,7 +86,7 @@ def find_blocks(text: str) -> tuple[Fence, ...]:
 
 def read_outline(text: str) -> Outline:
     """Return what stands where on a page; its front matter, if it has any, is nothing."""
-    lines = _without_front_matter(text.replace("\r", " ").split("\n"))
+    lines = without_front_matter(text.replace("\r", " ").split("\n"))
     tokens = _parser().parse("\n".join(lines) + "\n")
     fences = tuple(_fences(lines, tokens))
     inside = {number for fence in fences for number in range(fence.first, fence.last + 1)}
@@ -146,7 +146,7 @@ def _hidden(lines: list[str], fences: tuple[Fence, ...], told: set[int]) -> Iter
             yield number
 
 
-def _without_front_matter(lines: list[str]) -> list[str]:
+def without_front_matter(lines: list[str]) -> list[str]:
     """Blank the YAML between `---` and `---` at the beginning, which Markdown would take for a heading."""
     if lines[0].rstrip() != "---":
         return lines
@@ -158,6 +158,11 @@ def _without_front_matter(lines: list[str]) -> list[str]:
 
 @cache
 def _parser() -> MarkdownIt:
+    return block_parser()
+
+
+def block_parser() -> MarkdownIt:
+    """Return a new parser, of blocks alone, that finds the content of admonitions, tabs, footnotes and definitions."""
     parser = MarkdownIt("commonmark").enable("table")
     ends = ["paragraph", "reference", "blockquote", "list"]
     parser.block.ruler.before("fence", "lading_content", _content_rule, {"alt": ends})

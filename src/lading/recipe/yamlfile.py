@@ -1,5 +1,7 @@
 """YAML files read with the line of every value, so that an error can point at it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -85,20 +87,34 @@ def read_yaml(file: Path, shown: str, *, ansible: bool = False) -> Document:
     Raises:
         InputError: the file cannot be read, does not parse, or has a key twice; the message names the line.
     """
-    text = read_text(file, shown)
-    loader = _AnsibleLoader if ansible else _Loader
-    try:
-        _refuse_depth(text, shown, aliases=ansible)
-        node = yaml.compose(text, Loader=loader)
-        data = None if node is None else _construct(loader, node)
-    except yaml.YAMLError as error:
-        refuse([Problem(shown, _line_of(error), "", f"This is not YAML: {_said(error)}.")])
-    except RecursionError:
-        refuse([Problem(shown, 0, "", "This nests deeper than anything that is meant.")])
+    node = compose_yaml(read_text(file, shown), shown, ansible=ansible)
+    with _told(shown):
+        data = None if node is None else _construct(_AnsibleLoader if ansible else _Loader, node)
     document = Document(shown, data, node)
     if found := list(_repeated(shown, node)):
         refuse(found)
     return document
+
+
+def compose_yaml(text: str, shown: str, *, ansible: bool = False) -> yaml.Node | None:
+    """Return what a YAML text is made of, each part with its place; None if it is empty.
+
+    Raises:
+        InputError: it does not parse; the message names the line.
+    """
+    with _told(shown):
+        _refuse_depth(text, shown, aliases=ansible)
+        return yaml.compose(text, Loader=_AnsibleLoader if ansible else _Loader)
+
+
+@contextmanager
+def _told(shown: str) -> Iterator[None]:
+    try:
+        yield
+    except yaml.YAMLError as error:
+        refuse([Problem(shown, _line_of(error), "", f"This is not YAML: {_said(error)}.")])
+    except RecursionError:
+        refuse([Problem(shown, 0, "", "This nests deeper than anything that is meant.")])
 
 
 def read_text(file: Path, shown: str) -> str:
