@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "verify": "lading.cli.verify:verify",
     "page": "lading.cli.page:page",
     "evidence": "lading.cli.evidence:evidence",
+    "glossary": "lading.cli.glossary:glossary",
     "state": "lading.cli.state:state",
     "doctor": "lading.cli.doctor:doctor",
     "gc": "lading.cli.gc:gc",
