@@ -58,6 +58,7 @@ def checks(root: Path) -> list[Check]:
         Check("recipes", ("lading", "list")),
         Check("evidence", ("lading", "evidence", "check")),
         Check("pages", ("lading", "page", "lint")),
+        Check("vocabulary", ("lading", "glossary", "check")),
         Check("rendered files", ("lading", "page", "render", "--check")),
     ]
 
