@@ -1,21 +1,40 @@
 """Debian's Chromium without a window, spoken to in the DevTools protocol over two pipes."""
 
 import base64
+import functools
 import json
 import os
 import selectors
 import shlex
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
 CHROMIUM = shutil.which("chromium")
 PATIENCE = 60
 """Seconds that anything may take: the machine may be busy with guests."""
+
+
+class Silent(SimpleHTTPRequestHandler):
+    """Serves files and says nothing."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def served(site: Path) -> Iterator[str]:
+    """Serve a built site; yield its address, which ends with a slash."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Silent, directory=site)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
 
 
 class Browser:

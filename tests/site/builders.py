@@ -31,13 +31,15 @@ def copy_repository(folder: Path) -> None:
     """Copy what this repository's site is made from."""
     for part in PARTS:
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "mkdocs.yml", folder)
+    for file in [*ROOT.glob("*.md"), ROOT / "glossary.yml", ROOT / "mkdocs.yml"]:
+        shutil.copy(file, folder)
     subprocess.run(["git", "init", "--quiet", folder], check=True)
 
 
 def dress(folder: Path) -> None:
     """Give the pages of a folder this site's settings and looks, but for what needs its own pages and modules."""
+    pages = sorted(file.relative_to(folder / "docs").as_posix() for file in (folder / "docs").rglob("*.md"))
     settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
-    settings |= {"plugins": [], "nav": [{"Start": "index.md"}, {"Kettle": "paths/compute/kettle.md"}]}
+    settings |= {"plugins": [], "nav": pages}
     (folder / "mkdocs.yml").write_text(yaml.safe_dump(settings))
     shutil.copytree(ROOT / "docs/assets", folder / "docs/assets")

@@ -25,6 +25,7 @@ from lading.project import Catalogue
 from lading.recipe.load import load_recipe
 from lading.recipe.model import Stage
 from tests.site.builders import BUILDERS, build_well, copy_repository
+from tests.site.glossary import GLOSSARY, VOCABULARY
 
 TODAY = date(2026, 11, 22)
 YESTERDAY = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
@@ -143,6 +144,16 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         copy_repository(folder)
         built[builder] = build_well(builder, folder)
     return built
+
+
+@pytest.fixture
+def worded(catalogue: Catalogue) -> Catalogue:
+    """Return the catalogue with a glossary and the pages that show it."""
+    for name, text in {"glossary.yml": GLOSSARY, **VOCABULARY}.items():
+        file = catalogue.root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return catalogue
 
 
 class Proof(Protocol):

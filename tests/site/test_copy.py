@@ -1,10 +1,7 @@
 """Copy buttons and tabs in a real browser."""
 
-import functools
 import shutil
-import threading
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,7 +10,7 @@ from lading.page.model import FileBlock, Page, Transcript
 from lading.page.read import page_of
 from lading.project import Catalogue
 from lading.recipe.load import load_recipe
-from tests.site.browser import CHROMIUM, Browser
+from tests.site.browser import CHROMIUM, Browser, served
 from tests.site.builders import build_well, dress
 from tests.site.shown import shells
 
@@ -21,13 +18,6 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Debian's 'chromium' is
 
 BUTTONS = "[...document.querySelectorAll('.run [data-clipboard-target]')]"
 """The theme's copy buttons; it makes them when the page is ready."""
-
-
-class Silent(SimpleHTTPRequestHandler):
-    """Serves files and says nothing."""
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
 
 
 @pytest.fixture
@@ -42,10 +32,8 @@ def url(catalogue: Catalogue, page: Page) -> Iterator[str]:
     """Serve that page, as MkDocs builds it; yield its address."""
     dress(catalogue.root)
     site = build_well("mkdocs", catalogue.root)
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Silent, directory=site)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/{page.file.removeprefix('docs/').removesuffix('.md')}/"
-        server.shutdown()
+    with served(site) as address:
+        yield f"{address}{page.file.removeprefix('docs/').removesuffix('.md')}/"
 
 
 @pytest.fixture

@@ -37,8 +37,9 @@ def plain(text: str) -> AtomicString:
         #> **bold** &amp; <b>
         ```
     """
-    kept = "".join(letter for letter in text if letter in "\n\t" or not _is_hidden(letter))
-    return AtomicString(kept.replace("&", "&amp;"))
+    if not text.isprintable():  # most texts are, and looking at each letter takes time
+        text = "".join(letter for letter in text if letter in "\n\t" or not _is_hidden(letter))
+    return AtomicString(text.replace("&", "&amp;"))
 
 
 def _is_hidden(letter: str) -> bool:
