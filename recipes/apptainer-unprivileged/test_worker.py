@@ -36,7 +36,10 @@ RESTARTS = f"""
     while read -r unit; do
         before=$(systemctl is-active "$unit")
         systemctl restart "$unit" && echo "restarted $unit" || echo "failed $unit"
-        [ "$before" = active ] || systemctl stop "$unit"
+        [ "$before" = active ] && continue
+        # One that is stopped while it still starts may call itself failed; it was not before.
+        systemctl stop "$unit"
+        [ "$before" = failed ] || systemctl reset-failed "$unit" 2>/dev/null || true
     done
     """
 

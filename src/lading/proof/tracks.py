@@ -15,6 +15,7 @@ from lading.lab.lab import Lab
 from lading.page.model import Page
 from lading.proof.bench import Bench, lab_variables, opened_bench
 from lading.proof.judge import Delta
+from lading.proof.signs import keep_signs
 from lading.proof.stages import AutomatedStages
 from lading.proof.starts import StartStages
 from lading.proof.typed import TypedStages
@@ -155,6 +156,8 @@ def _take(bench: Bench, run: TrackRun, name: Stage, stages: Stages) -> None:
     bench.begin_stage()
     stage, hint = run_stage(bench.lab, name, lambda: _judged(bench, getattr(stages, name)))
     run.stages.append(stage)
+    if stage.outcome == "failed":
+        keep_signs(bench.guests)
     if hint:
         run.hints.append(hint)
     timings = {stage.name: stage.seconds for stage in run.stages if stage.seconds is not None}
