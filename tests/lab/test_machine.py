@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lading.lab.machine import Machine, Wiring, argv, canonical
+from lading.lab.segment import Place
 
 GOLDEN = Path(__file__).with_name("golden") / "argv.txt"
 SPEC = Machine(image="debian13-0-0", accelerator="tcg", qemu="10.0.2", machine_type="pc-q35-10.0")
@@ -39,6 +40,15 @@ def test_the_guest_is_cut_off_and_its_ports_are_on_loopback_only() -> None:
     (network,) = [word for word in argv(SPEC, wiring()) if word.startswith("user,")]
     assert "restrict=on" in network
     assert "hostfwd=tcp:127.0.0.1:0-:22" in network
+
+
+def test_a_card_on_a_private_segment_is_the_last_device_and_reaches_nothing_but_the_switch() -> None:
+    place = Place("worker1", Path("/a,b/segment"), {"worker1": "10.99.0.11"})
+    assert argv(SPEC, replace(wiring(), segment=place)) == [
+        *argv(SPEC, wiring()),
+        "-netdev", "stream,id=segment,server=off,addr.type=unix,addr.path=/a,,b/segment",
+        "-device", "virtio-net-pci,netdev=segment,id=segment,bus=port5,mac=52:54:00:99:00:0b,romfile=",
+    ]  # fmt: skip
 
 
 def test_a_comma_in_a_path_does_not_end_an_option() -> None:

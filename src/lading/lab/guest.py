@@ -22,6 +22,7 @@ from lading.lab.channel import Answer, Channel, ChannelGone, ChannelSilent
 from lading.lab.deadline import Deadline
 from lading.lab.image import GuestImage
 from lading.lab.machine import Machine, Wiring
+from lading.lab.segment import Place
 from lading.lab.workspace import Workspace
 
 RELAY = Path(__file__).with_name("relay.py")
@@ -43,6 +44,7 @@ class Guest:
     workspace: Workspace
     folder: Path
     images: Mapping[str, Path] = field(default_factory=dict)
+    place: Place | None = None
 
     def __post_init__(self) -> None:
         # Several guests of one run may have one name: hosts of tracks that run side by side.
@@ -96,6 +98,7 @@ class Guest:
         self.start_cold()
         self._settle()
         self._take_identity()
+        self._wait_for_segment()
         self._mount_images()
 
     def restore(self, memory: Path, backing: Path) -> None:
@@ -110,7 +113,9 @@ class Guest:
         self.monitor.command("migrate-incoming", {"uri": f"file:{memory}"}, deadline=limit)
         self.monitor.wait_for_migration(limit)
         self.monitor.command("cont")
+        self._plug_segment()
         self._take_identity()
+        self._wait_for_segment()
         self._mount_images()
 
     def reboot(self, order: Callable[[], None] | None = None) -> None:
@@ -128,6 +133,7 @@ class Guest:
         self._close()
         self.start_cold()
         self._settle()
+        self._wait_for_segment()
         self._mount_images()
         if self.boot_id() == before:
             raise LabError(f"'{self.name}' was asked to reboot but its boot id is the same.", hint=self.where())
@@ -173,6 +179,8 @@ class Guest:
             serial=self.serial,
             proxy=sockets / "proxy",
             relay=(sys.executable, "-I", "-S", str(RELAY)),
+            # A snapshot knows no such card: after a restore it is plugged.
+            segment=None if incoming else self.place,
         )
         words = machine.argv(self.spec, wiring, incoming=incoming)
         (self.folder / f"qemu-{number}.argv").write_text(process.paste(words) + "\n")
@@ -257,13 +265,25 @@ echo {self.name} > /etc/hostname
 echo {uuid.uuid4().hex} > /etc/machine-id
 cat > /etc/hosts <<'END'
 127.0.0.1 localhost
-127.0.1.1 {self.name}
+{self.place.hosts_file() if self.place else f"127.0.1.1 {self.name}"}
 ::1 localhost
 END
+{self.place.configuring() if self.place else ""}
 ip link set dev eth0 address {mac}
 # QEMU's network still knows the snapshot's address: any packet out makes the kernel ask, and so tell the new one.
 echo > /dev/udp/10.0.2.2/9
 """
+
+    def _plug_segment(self) -> None:
+        """Plug the card of the private network."""
+        if self.place:
+            address = {"type": "unix", "path": str(self.place.socket)}
+            self.monitor.command("netdev_add", {"type": "stream", "id": "segment", "server": False, "addr": address})
+            self.monitor.command("device_add", machine.segment_device(self.place))
+
+    def _wait_for_segment(self) -> None:
+        if self.place:
+            self.ask(self.place.waiting(), 10)
 
     def _mount_images(self) -> None:
         """Plug the test images' disks, and mount them where recipes expect them."""

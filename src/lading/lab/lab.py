@@ -14,6 +14,7 @@ from lading.lab.image import GuestImage, find_guest_image
 from lading.lab.machine import Machine
 from lading.lab.mirror import Mirror, find_mirror
 from lading.lab.proxy import Traffic
+from lading.lab.segment import Place
 from lading.lab.workspace import Workspace
 from lading.recipe.platforms import Platform
 
@@ -47,11 +48,15 @@ class Lab:
         memory: int = 1024,
         cpus: int = 1,
         images: Mapping[str, Path] | None = None,
+        place: Place | None = None,
     ) -> Iterator[Guest]:
-        """Yield a guest on which a command has run through ssh, restored from a snapshot wherever possible."""
+        """Yield a guest on which a command has run through ssh, restored from a snapshot wherever possible.
+
+        With a `place` it is on that private segment too, and knows the names of all hosts there.
+        """
         spec = machine.describe(image, self.accelerator(image).accelerator, memory=memory, cpus=cpus)
         found = self.snapshot(spec, image, folder)
-        with Guest(name, spec, image, self.workspace, folder, images or {}) as guest:
+        with Guest(name, spec, image, self.workspace, folder, images or {}, place) as guest:
             guest.restore(found.memory, found.disk)
             guest.wait_for_ssh(guest.deadline(6))
             yield guest

@@ -15,10 +15,13 @@ from lading import process
 from lading.errors import LabError
 from lading.lab.image import GuestImage, digest
 from lading.lab.proxy import GUEST_ADDRESS, GUEST_PORT
+from lading.lab.segment import Place
 
 QEMU = "qemu-system-x86_64"
 OLDEST_QEMU = (10, 0)
 HOTPLUG_PORTS = 6
+# Test images take the ports from the first on; the private network's card has the last.
+SEGMENT_PORT = f"port{HOTPLUG_PORTS - 1}"
 # Raised when what the lab does to a guest before it takes a snapshot changes.
 PROVISIONING = 1
 # 'panic=-1' and '-no-reboot' turn a kernel panic and a reboot into QEMU's end, which the engine notices at once. Under
@@ -70,6 +73,7 @@ class Wiring:
     serial: Path
     proxy: Path
     relay: tuple[str, ...]
+    segment: Place | None = None
 
 
 @cache
@@ -159,8 +163,23 @@ def argv(machine: Machine, wiring: Wiring, *, incoming: bool = False) -> list[st
         "-chardev", f"file,id=console,path={_path(wiring.serial)},append=on", "-serial", "chardev:console",
         "-qmp", f"unix:{_path(wiring.monitor)},server=on,wait=off",
         *ports,
+        *(_segment_card(wiring.segment) if wiring.segment else []),
         *(["-incoming", "defer"] if incoming else []),
     ]  # fmt: skip
+
+
+def _segment_card(place: Place) -> list[str]:
+    device = ",".join(f"{key}={value}" for key, value in segment_device(place).items())
+    return [
+        "-netdev", f"stream,id=segment,server=off,addr.type=unix,addr.path={_path(place.socket)}",
+        "-device", device.removeprefix("driver="),
+    ]  # fmt: skip
+
+
+def segment_device(place: Place) -> dict[str, str]:
+    """Return what QEMU is told of the private network's card, plugged early or late: the guest sees no difference."""
+    return {"driver": "virtio-net-pci", "netdev": "segment", "id": "segment", "bus": SEGMENT_PORT,
+            "mac": place.mac, "romfile": ""}  # fmt: skip
 
 
 def _path(path: Path) -> str:
