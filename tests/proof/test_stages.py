@@ -1,5 +1,6 @@
 """What each stage takes for a verdict: reports and play results are given here, the judging is the engine's."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from lading.proof.bench import AutomatedRoute, Bench, States
 from lading.proof.stages import AutomatedStages
 from lading.proof.starts import StartStages
 from lading.proof.typed import TypedStages
-from lading.recipe.model import Start
+from lading.recipe.model import Sabotage, Start
 from lading.routes.byhand import ByHandRoute
 from lading.routes.result import PlayResult, TaskResult
 from tests.proof.states import state_of
@@ -57,7 +58,7 @@ class Script:
 
     def __post_init__(self) -> None:
         before = [SimpleNamespace(check=QUIET)]
-        faults = [SimpleNamespace(run="break here", red=[HERE]), SimpleNamespace(run="be loud", red=[QUIET])]
+        faults = [Sabotage(run="break here", red=[HERE]), Sabotage(run="be loud", red=[QUIET], groups=["workers"])]
         self.recipe = SimpleNamespace(
             true_before=before, sabotage=faults, differences=[], undo={"demo_state": "absent"}
         )  # fmt: skip
@@ -75,8 +76,8 @@ class Script:
     def states(self) -> States:
         return self.states_told.pop(0) if self.states_told else CLEAN
 
-    def run_on_all(self, script: str, what: str, _mend: str) -> None:
-        self.ran.append(script)
+    def run_on(self, groups: Sequence[str], script: str, what: str, _mend: str) -> None:
+        self.ran.append(f"{script} on {','.join(groups)}" if groups else script)
         if script == self.refuses:
             raise PathFailed(what)
 
@@ -141,7 +142,7 @@ def test_sabotage_runs_the_faults_in_order_and_repairs_once() -> None:
         plays=(play("Repair"), play("Repair")),
     )
     assert run.sabotage().startswith("2 faults")
-    assert cast(Script, run.bench).ran == ["break here", "be loud", "repair-check", "repair"]
+    assert cast(Script, run.bench).ran == ["break here", "be loud on workers", "repair-check", "repair"]
 
 
 def test_a_fault_that_no_check_notices_is_named() -> None:

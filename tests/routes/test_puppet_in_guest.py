@@ -31,7 +31,7 @@ class Node:
     ansible: PlaybookRoute
 
     def run(self, script: str) -> None:
-        self.bench.run_on_all(script, "The test could not prepare its guest", "Mend the test.")
+        self.bench.run_on([], script, "The test could not prepare its guest", "Mend the test.")
 
 
 @pytest.fixture(scope="module")

@@ -21,25 +21,29 @@ def require_agreement(recipe: Recipe, page: Page | None, playbook: Delta | None,
         told = [_told(page, change) for change in found]
         more = f" (and {len(told) - 1} more items)" if len(told) > 1 else ""
         raise PathFailed(f"{told[0]}{more}", hint="\n".join(told[:SHOWN]))
-    touched = {item for state in playbook.after.values() for item in state.items}
-    return f"equal to what the playbook leaves, {len(touched)} items compared"
+    compared = sum(len(state.items) for state in playbook.after.values())
+    return f"equal to what the playbook leaves, {compared} items compared"
 
 
 def _told(page: Page | None, change: Change) -> str:
-    place = place_of(page, change.item) if page else None
+    place = place_of(page, change.item, change.host) if page else None
     where = f"{place}: " if place else ""
     return (
         f"{where}This ends otherwise than the playbook's way (before: the playbook's, after: this route's): {change}."
     )
 
 
-def place_of(page: Page, item: str) -> Place | None:
-    """Return where a page says what an item of the state becomes: the file's block, else a command that names it."""
+def place_of(page: Page, item: str, host: str = "") -> Place | None:
+    """Return where a page says what an item of the state becomes: the file's block, else a command that names it.
+
+    With a `host`, only what is typed there counts.
+    """
     name = item.partition(":")[2]
-    for block in page.run_blocks:
+    blocks = [block for block in page.run_blocks if host in ("", block.host)]
+    for block in blocks:
         if isinstance(block, FileBlock) and block.path == name:
             return block.place
-    for block in page.run_blocks:
+    for block in blocks:
         if isinstance(block, Transcript):
             for command in block.commands:
                 if name and name in command.text:

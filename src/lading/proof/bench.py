@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from lading.errors import LabError, PathFailed, UsageError
 from lading.lab.guest import Guest
 from lading.lab.image import TestImageDefinition, find_test_image
 from lading.lab.lab import Lab
+from lading.lab.segment import Segment, opened_segment
 from lading.process import TimedOut, scrubbed_environment
 from lading.recipe.load import LoadedRecipe
 from lading.recipe.model import Recipe
@@ -57,6 +59,7 @@ class Bench:
     site: Path
     folder: Path
     outages: int = field(default=0)
+    segment: Segment | None = None
 
     @property
     def recipe(self) -> Recipe:
@@ -136,9 +139,11 @@ class Bench:
         return result
 
     def require_health(self) -> None:
-        """Raise a LabError if a guest was lost or the mirror was down."""
+        """Raise a LabError if a guest was lost, or their private network, or the mirror was down."""
         for guest in self.guests.values():
             guest.require_health()
+        if self.segment:
+            self.segment.require_health()
         try:
             self.lab.require_mirror(self.outages)
         except LabError as error:
@@ -150,20 +155,24 @@ class Bench:
         Raises:
             LabError: a guest was lost, or its answer is no state.
         """
+        # Side by side: a guest works on its state for seconds, on a processor of its own.
+        with ThreadPoolExecutor(len(self.guests)) as pool:
+            told = pool.map(lambda guest: guest.ask(SCRIPT, STATE_SECONDS).output, self.guests.values())
+            answers = dict(zip(self.guests, told, strict=True))
         try:
-            return {
-                name: State.from_json(guest.ask(SCRIPT, STATE_SECONDS).output) for name, guest in self.guests.items()
-            }
+            return {name: State.from_json(answer) for name, answer in answers.items()}
         except UsageError as error:
             raise LabError(f"A guest's state could not be taken. {error.message}", error.hint) from error
 
-    def run_on_all(self, script: str, what: str, mend: str) -> None:
-        """Run a shell script as root on every host.
+    def run_on(self, groups: Sequence[str], script: str, what: str, mend: str) -> None:
+        """Run a shell script as root on every host of the groups, on all hosts if none is named.
 
         Raises:
             PathFailed: it failed on a healthy guest; `what` names it and `mend` says what to do.
         """
-        for guest in self.guests.values():
+        for name, guest in self.guests.items():
+            if groups and not set(groups) & set(self.recipe.hosts[name].groups):
+                continue
             answer = guest.ask(script, SETUP_SECONDS, check=False)
             if answer.rc != 0:
                 self.require_health()
@@ -189,25 +198,27 @@ def opened_bench(
 ) -> Iterator[Bench]:
     """Start a guest for each host of the recipe, with its test images, and yield the bench.
 
-    `variables` win over what the recipe says of the lab.
+    Several hosts are on a private network of their own, where they know each other by name. `variables` win over what
+    the recipe says of the lab.
     """
     recipe = loaded.recipe
-    if len(recipe.hosts) > 1:
-        raise LabError(f"'{loaded.id}' has several hosts; this version of the lab joins none.")
     image = lab.image(platform_name, platform)
     images = {name: _test_image(lab, recipe, name) for name in recipe.images}
     with ExitStack() as stack:
+        segment = stack.enter_context(opened_segment(lab.workspace, list(recipe.hosts))) if recipe.several else None
         guests: dict[str, Guest] = {}
         for name, host in recipe.hosts.items():
+            place = segment.places[name] if segment else None
+            shape = {"memory": host.memory_mib, "cpus": host.cpus}
             guests[name] = stack.enter_context(
-                lab.guest(name, image, folder / name, memory=host.memory_mib, cpus=host.cpus, images=images)
+                lab.guest(name, image, folder / name, **shape, images=images, place=place)
             )
         groups = {name: list(host.groups) for name, host in recipe.hosts.items()}
         inventory = write_inventory(folder / "inventory.json", guests, groups)
         said = folder / "variables.json"
         said.write_text(json.dumps(lab_variables(recipe) | dict(variables or {}), indent=1))
         site = _write_site(recipe, folder, variables or {})
-        yield Bench(lab, loaded, platform_name, guests, inventory, said, site, folder)
+        yield Bench(lab, loaded, platform_name, guests, inventory, said, site, folder, segment=segment)
 
 
 def _test_image(lab: Lab, recipe: Recipe, name: str) -> Path:

@@ -1,7 +1,7 @@
 """The judgements that stages of all routes share: red, green, changed nothing, restored, equal."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from lading.checks.report import CheckReport, CheckResult
@@ -22,8 +22,17 @@ class Delta:
 
 
 def changes(before: States, after: States) -> list[Change]:
-    """Return what differs on any host, each change in one list."""
-    return [change for host in before for change in compare(before[host], after[host])]
+    """Return what differs on any host, in one list."""
+    return [
+        change
+        for host in before
+        for change in _told_of(host, before, compare(before[host], after[host]))
+    ]  # fmt: skip
+
+
+def _told_of(host: str, states: States, found: Iterable[Change]) -> list[Change]:
+    """Return changes with their host's name, where there are several hosts."""
+    return [replace(change, host=host) for change in found] if len(states) > 1 else list(found)
 
 
 def require_red(bench: Bench, label: str) -> str:
@@ -86,7 +95,7 @@ def require_restored(bench: Bench, before: States, during: States) -> str:
         found = compare(before[host], now[host])
         customary = left_by_packages(found, during[host])
         left += len(customary)
-        rest += [change for change in found if change not in customary]
+        rest += _told_of(host, before, (change for change in found if change not in customary))
     refuse_changes(undeclared(bench.recipe, "undo", rest), "After undo the host is not as it was")
     users = f", but for {left} users or groups that packages leave" if left else ""
     return f"every item of the state is as it was{users}"
@@ -124,7 +133,7 @@ def disagreements(recipe: Recipe, playbook: Delta, other: Delta) -> Iterator[Cha
             for change in compare(delta.before[host], delta.after[host])
         }  # fmt: skip
         differing = (change for change in compare(*ends) if change.item in touched)
-        yield from undeclared(recipe, "agree", differing)
+        yield from undeclared(recipe, "agree", _told_of(host, playbook.after, differing))
 
 
 def refuse_errors(stage: str, report: CheckReport) -> None:

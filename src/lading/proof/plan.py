@@ -15,8 +15,10 @@ from lading.recipe.load import LoadedRecipe, load_all, load_recipe
 from lading.recipe.names import did_you_mean
 from lading.recipe.platforms import load_platforms
 
-# How long a proof is taken to last where none was recorded: the budget of a single-host path, doubled.
+# How long a proof is taken to last where none was recorded: the budgets of a path with one host and of one with
+# several, doubled.
 UNKNOWN_SECONDS = 480.0
+UNKNOWN_SECONDS_OF_SEVERAL = 1200.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ def named_jobs(
             reason = use.not_verified or (None if known[name].image else "The lab has no image of it.")
             if reason is None:
                 found = status(catalogue, one, name, today=today)
-                jobs.append(Job(one, name, grade, "asked for", found.seconds or UNKNOWN_SECONDS))
+                unknown = UNKNOWN_SECONDS_OF_SEVERAL if one.recipe.several else UNKNOWN_SECONDS
+                jobs.append(Job(one, name, grade, "asked for", found.seconds or unknown))
             elif platform == name:
                 raise LabError(f"'{one.id}' can't be proven on '{name}': {reason}")
             else:

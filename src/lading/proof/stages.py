@@ -75,7 +75,8 @@ class AutomatedStages:
         watched = [check for fault in faults for check in fault.red]
         broken: set[str] = set()
         for number, fault in enumerate(faults, 1):
-            self.bench.run_on_all(
+            self.bench.run_on(
+                fault.groups,
                 fault.run,
                 f"The fault '{fault.run}' could not be made",
                 "Mend the line in the recipe's 'sabotage': the role may name a file otherwise now.",

@@ -24,7 +24,7 @@ class StartStages:
         shared = self.start.functions
         functions = (self.bench.loaded.folder / shared).read_text() if shared else ""
         script = f"set -e\n{functions}\n{self.start.setup}"
-        self.bench.run_on_all(script, "The start's setup failed", mend)
+        self.bench.run_on(self.start.groups, script, "The start's setup failed", mend)
         self._require_stays("after the setup", mend)
         self.before = self.bench.states()
         if self.start.refused is not None:
@@ -58,5 +58,5 @@ class StartStages:
 
     def _require_stays(self, when: str, mend: str = "The admin's things are not respected.") -> str:
         for line in self.start.stays:
-            self.bench.run_on_all(line, f"Not so {when}: '{line}'", mend)
+            self.bench.run_on(self.start.groups, line, f"Not so {when}: '{line}'", mend)
         return f"{len(self.start.stays)} things of the admin's are as they were"

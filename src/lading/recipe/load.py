@@ -155,6 +155,19 @@ def _unknown_names(
     for i, fault in enumerate(recipe.sabotage):
         named |= {("sabotage", i, "red", j): check for j, check in enumerate(fault.red)}
     yield from unknown_checks(document, named, checks)
+    yield from _unknown_groups(document, recipe)
+
+
+def _unknown_groups(document: Document, recipe: Recipe) -> Iterator[Problem]:
+    """Yield a problem for each group that no host of the recipe is in."""
+    known = {group for host in recipe.hosts.values() for group in host.groups}
+    said: dict[Loc, list[str]] = {("starts", name): start.groups for name, start in recipe.starts.items()}
+    said |= {("sabotage", number): fault.groups for number, fault in enumerate(recipe.sabotage)}
+    for loc, groups in said.items():
+        for index, group in enumerate(groups):
+            if group not in known:
+                sentence = f"no host is in the group '{group}'{did_you_mean(group, known)}"
+                yield document.problem((*loc, "groups", index), sentence)
 
 
 def _each(document: Document, key: str, said: Any, known: Any, what: str) -> Iterator[Problem]:

@@ -45,6 +45,7 @@ CheckName = Annotated[str, Field(pattern=r"^test_\w+\.py::\w+(::\w+)?(\[.+\])?$"
 Duration = Annotated[float, BeforeValidator(_seconds), WithJsonSchema({"type": "string", "pattern": DURATION})]
 RelativePath = Annotated[str, Field(pattern=r"^\.?[\w@+-][\w.@+-]*(/\.?[\w@+-][\w.@+-]*)*$")]  # no way upwards
 Distinct = AfterValidator(_distinct)
+OnlyOn = Annotated[list[Name], Distinct, Field(description="Inventory groups of the hosts where; all hosts if none.")]
 
 
 class Model(BaseModel):
@@ -116,6 +117,7 @@ class Start(Model):
         default=None, description="A shell file beside the recipe whose functions the setup calls."
     )
     setup: Annotated[str, Field(min_length=1)] = Field(description="A shell script, run as root on the untouched host.")
+    groups: OnlyOn = []
     variables: dict[Name, Any] = Field(default={}, description="What is set for this host beside the lab's values.")
     refused: Text | None = Field(
         default=None, description="What the playbook must say when it refuses this host, which then nothing may change."
@@ -145,6 +147,7 @@ class Sabotage(Model):
     """A fault, made from the green state, and the checks that each must notice it."""
 
     run: Text = Field(description="One shell line, run as root.")
+    groups: OnlyOn = []
     red: Annotated[list[CheckName], Field(min_length=1), Distinct]
 
 
@@ -194,3 +197,8 @@ class Recipe(Model):
     sabotage: list[Sabotage] = []
     timeouts: dict[Stage, Duration] = Field(default={}, description="Deadlines of stages, as '6m'; seconds once read.")
     sources: list[Source] = []
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several hosts, which then share a private network."""
+        return len(self.hosts) > 1

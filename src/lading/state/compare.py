@@ -12,11 +12,12 @@ SHOWN_DIGITS = 12
 
 @dataclass(frozen=True)
 class Change:
-    """One item that differs; None stands for one that is not there."""
+    """One item that differs; None stands for one that is not there. `host` is named where there are several."""
 
     item: str
     before: Any
     after: Any
+    host: str = ""
 
     @property
     def kind(self) -> str:
@@ -43,7 +44,8 @@ class Change:
 
     def __str__(self) -> str:
         word = {"+": "came", "-": "went", "~": "changed"}[self.sign]
-        return f"{self.item} {word}: {self.what}"
+        where = f" on '{self.host}'" if self.host else ""
+        return f"{self.item} {word}{where}: {self.what}"
 
 
 def compare(before: State, after: State, *, modules: bool = False) -> list[Change]:
