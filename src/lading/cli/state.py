@@ -91,7 +91,7 @@ def _data(first: State, second: State, changes: Sequence[Change]) -> dict[str, A
     return {
         "before": first.model_dump(mode="json", include={"host", "system", "kernel", "taken"}),
         "after": second.model_dump(mode="json", include={"host", "system", "kernel", "taken"}),
-        "changes": [vars(change) for change in changes],
+        "changes": [{"item": change.item, "before": change.before, "after": change.after} for change in changes],
     }
 
 
