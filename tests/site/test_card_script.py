@@ -1,7 +1,7 @@
 """Cards in a real browser: by mouse, keyboard and touch, and without a script."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -72,15 +72,17 @@ def click(browser: Browser, point: dict[str, float]) -> None:
         browser.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **point)
 
 
-def arrive(browser: Browser, end: str) -> None:
-    """Wait until the address ends so; asked of the browser, since a page that is being left answers nothing."""
+def poll(ready: Callable[[], bool]) -> None:
+    """Wait for what the browser alone can tell: a page that is being left, or runs no scripts, tells nothing."""
     deadline = time.monotonic() + PATIENCE
-    while True:
-        address = browser.call("Target.getTargetInfo")["targetInfo"]["url"]
-        if address.endswith(end):
-            return
-        assert time.monotonic() < deadline, address
-        time.sleep(0.05)
+    while not ready():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)  # no event of the protocol says when
+
+
+def arrive(browser: Browser, end: str) -> None:
+    """Wait until the address ends so."""
+    poll(lambda: str(browser.call("Target.getTargetInfo")["targetInfo"]["url"]).endswith(end))
 
 
 def tap(browser: Browser, selector: str) -> None:
@@ -191,8 +193,7 @@ def test_without_a_script_words_are_plain_links(browser: Browser, url: str) -> N
     browser.call("Emulation.setScriptExecutionDisabled", value=True)
     browser.call("Page.navigate", url=f"{url}?plain")
     arrive(browser, "?plain")
-    while not browser.evaluate("document.readyState == 'complete'"):  # the page's own timers stand still
-        time.sleep(0.05)
+    poll(lambda: bool(browser.evaluate("document.readyState == 'complete'")))
     assert browser.evaluate(f"{term(0)}.getAttribute('href')") == "vocabulary/#kettle"
     point = middle(browser, term(0))
     move(browser, **point)
