@@ -114,12 +114,6 @@ PLAYBOOK = """\
         mode: "0644"
       when: demo_state | default('present') == 'present'
 
-    - name: Say nothing
-      ansible.builtin.file:
-        path: /etc/demo.conf
-        state: absent
-      when: demo_state | default('present') == 'absent'
-
 - name: Deploy the workers
   hosts: workers
   gather_facts: false
@@ -131,6 +125,10 @@ PLAYBOOK = """\
         mode: "0644"
       when: demo_state | default('present') == 'present'
 
+- name: Undo on every host
+  hosts: servers:workers
+  gather_facts: false
+  tasks:
     - name: Say nothing
       ansible.builtin.file:
         path: /etc/demo.conf
