@@ -22,7 +22,7 @@ class StubModule:
     def __init__(
         self, record: Path, answers: list[tuple[int, str, str]] | None = None, check_mode: bool = False
     ) -> None:
-        self.params = {"record": str(record)}
+        self.params: dict[str, Any] = {"record": str(record), "programs": []}
         self.check_mode = check_mode
         self.tmpdir = str(record.parent)
         self.warnings: list[str] = []
@@ -61,6 +61,22 @@ def run(host: Path, files: dict[str, str] | None = None, check_mode: bool = Fals
 
 def listing(host: Path) -> dict[str, str]:
     return {str(path.relative_to(host)): path.read_text() for path in sorted(host.rglob("*")) if path.is_file()}
+
+
+def test_a_program_is_written_so_that_it_can_be_run_and_a_lost_bit_is_seen(host: Path) -> None:
+    program = host / "bin/tool"
+    module = StubModule(host / "lading" / "role.json", check_mode=False)
+    module.tmpdir, module.params["programs"] = str(host), [str(program)]
+    settings.Settings(module).apply({str(program): "#!/bin/sh\n"}, {})
+    assert program.stat().st_mode & 0o777 == 0o755
+    again = settings.Settings(module)
+    again.apply({str(program): "#!/bin/sh\n"}, {})
+    assert again.diffs == []
+    program.chmod(0o644)
+    repaired = settings.Settings(module)
+    repaired.apply({str(program): "#!/bin/sh\n"}, {})
+    assert repaired.diffs
+    assert program.stat().st_mode & 0o777 == 0o755
 
 
 def test_undo_restores_a_file_and_removes_what_was_made(host: Path) -> None:
@@ -219,6 +235,17 @@ def test_what_an_installation_did_is_told_from_before_and_after() -> None:
     assert packages.settle(record, {}, "apptainer") == set()
 
 
+def test_what_was_asked_for_beside_the_package_is_no_dependency_and_goes_with_it(tmp_path: Path) -> None:
+    record: dict[str, Any] = {"packages_before": {}}
+    assert packages.settle(record, {"buildah": "1", "podman": "5", "crun": "1"}, "buildah", ["podman"]) == {"crun"}
+    rows = "ii \tbuildah\t1\tcrun,,\t\nii \tpodman\t5\tcrun,,\t\nii \tcrun\t1\t,,\t\n"
+    system = packages.Dpkg(StubModule(tmp_path / "r.json", [(0, rows, "")]))
+    system.automatic = lambda: {"crun"}
+    brought = {"buildah", "podman", "crun"}
+    assert system.removable(brought, {"buildah"}, {}) == {"buildah"}
+    assert system.removable(brought, {"buildah", "podman"}, {}) == brought
+
+
 def test_a_package_that_was_automatic_is_remembered_as_such() -> None:
     record: dict[str, Any] = {"packages_before": {"apptainer": "1.1"}, "automatic_before": ["apptainer", "uidmap"]}
     packages.settle(record, {"apptainer": "1.4"}, "apptainer")
@@ -293,9 +320,9 @@ def test_what_only_the_newer_version_needs_goes_when_the_older_one_is_back(tmp_p
     module = StubModule(tmp_path / "r.json", [(0, rows, ""), (0, "Version: 1.1\nFilename: a\nDepends: libfuse\n", "")])
     system = packages.Dpkg(module)
     system.automatic = lambda: {"uidmap", "libfuse"}
-    assert system.removable({"uidmap", "libfuse"}, "apptainer", {}) == set()
+    assert system.removable({"uidmap", "libfuse"}, {"apptainer"}, {}) == set()
     returning = system.offered({"apptainer": "1.1"})
-    assert system.removable({"uidmap", "libfuse"}, "apptainer", returning) == {"uidmap"}
+    assert system.removable({"uidmap", "libfuse"}, {"apptainer"}, returning) == {"uidmap"}
 
 
 def test_dpkg_rows_of_packages_that_are_only_configured_do_not_count() -> None:
@@ -322,7 +349,7 @@ def test_rpm_keeps_what_its_rehearsal_says_is_needed(tmp_path: Path) -> None:
         (0, "", ""),
     ]
     module = StubModule(tmp_path / "r.json", answers)
-    assert packages.Rpm(module).removable({"apptainer", "fuse3-libs", "gone"}, "apptainer", {}) == {"apptainer"}
+    assert packages.Rpm(module).removable({"apptainer", "fuse3-libs", "gone"}, {"apptainer"}, {}) == {"apptainer"}
     assert module.commands[-1] == ["rpm", "-e", "--test", "apptainer"]
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Collection
 
 from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped]  # Ansible has no type hints
 from ansible.module_utils.host_record import (  # type: ignore[import-untyped]  # Ansible puts it there
@@ -36,6 +37,11 @@ options:
       - The undo brings back its former version; versions of others stay.
     type: str
     required: true
+  also:
+    description: Further packages that the same installation asks for; none of them counts as a dependency.
+    type: list
+    elements: str
+    default: []
   keep:
     description:
       - Files, symbolic links and folders that a first installation may take over although somebody else put them there.
@@ -172,7 +178,7 @@ def parse_conffiles(text: str) -> dict[str, str]:
     return {row[0]: row[1] for row in rows if len(row) == 2 and row[0].startswith("/")}
 
 
-def settle(record: Record, versions: dict[str, str], package: str) -> set[str]:
+def settle(record: Record, versions: dict[str, str], package: str, also: Collection[str] = ()) -> set[str]:
     """Turn the versions noted before an installation into what it did; return the dependencies that came."""
     before: dict[str, str] | None = record.pop("packages_before", None)
     if before is None:
@@ -185,7 +191,7 @@ def settle(record: Record, versions: dict[str, str], package: str) -> set[str]:
     record["packages_replaced"] = {**gone, **record.get("packages_replaced", {})}
     if was_automatic := set(record.pop("automatic_before", [])) & set(gone):
         record["packages_automatic"] = sorted(was_automatic | set(record.get("packages_automatic", [])))
-    return came - {package}
+    return came - {package, *also}
 
 
 def settle_asides(record: Record, now: dict[str, Record]) -> None:
@@ -234,10 +240,10 @@ class Dpkg:
         except FileNotFoundError:
             return set()
 
-    def removable(self, added: set[str], package: str, returning: dict[str, Record]) -> set[str]:
+    def removable(self, added: set[str], asked: set[str], returning: dict[str, Record]) -> set[str]:
         """Return what may go of the packages that were brought, once the former versions are back."""
         candidates = added & set(self.packages)
-        manual = candidates - self.automatic() - {package}
+        manual = candidates - self.automatic() - asked
         return candidates - needed(candidates, {**self.packages, **returning}, manual)
 
     def mark_automatic(self, names: set[str]) -> None:
@@ -282,7 +288,7 @@ class Rpm:
         query = ["rpm", "-qa", "--qf", r"%{NAME}\t%{EVR}\n"]
         self.versions = dict(line.split("\t") for line in module.run_command(query, check_rc=True)[1].splitlines())
 
-    def removable(self, added: set[str], _package: str, _returning: dict[str, Record]) -> set[str]:
+    def removable(self, added: set[str], _asked: set[str], _returning: dict[str, Record]) -> set[str]:
         """Return what may go as things are: rpm's own rehearsal names what something else needs."""
         candidates = added & set(self.versions)
         while candidates:
@@ -329,6 +335,7 @@ class Installation:
         """Read the record and ask the package system."""
         self.module = module
         self.package: str = module.params["package"]
+        self.also: list[str] = module.params["also"]
         self.system: Dpkg | Rpm = Dpkg(module) if shutil.which("dpkg-query") else Rpm(module)
         self.record: Record = read_record(module.params["record"])
 
@@ -347,7 +354,7 @@ class Installation:
         """Turn the note into what the installation did."""
         if "asides_before" in self.record:
             settle_asides(self.record, self.system.asides(self.package))
-        dependencies = settle(self.record, self.system.versions, self.package)
+        dependencies = settle(self.record, self.system.versions, self.package, self.also)
         if dependencies and not self.module.check_mode:
             self.system.mark_automatic(dependencies)
         return {}
@@ -359,7 +366,7 @@ class Installation:
         former = self.record.get("packages_replaced", {})
         restore = {name: version for name, version in sorted(former.items()) if versions.get(name) != version}
         offered = self.system.offered(restore)
-        remove = self.system.removable(added, self.package, offered)
+        remove = self.system.removable(added, {self.package, *self.also}, offered)
         edited = self.system.edited(remove)
         if put_back := refresh(self.record.get("put_back", {}), edited):
             self.record["put_back"] = put_back
@@ -379,6 +386,7 @@ def main() -> None:
         argument_spec={
             "record": {"type": "path", "required": True},
             "package": {"type": "str", "required": True},
+            "also": {"type": "list", "elements": "str", "default": []},
             "keep": {"type": "list", "elements": "path", "default": []},
             "step": {"choices": ["before", "after", "undo"], "required": True},
         },

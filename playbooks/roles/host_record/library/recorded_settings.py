@@ -37,6 +37,11 @@ options:
     description: Path to content of the files wanted, all of them owned by root with mode 0644.
     type: dict
     default: {}
+  programs:
+    description: Those of the O(files) that are to be run; they have mode 0755.
+    type: list
+    elements: path
+    default: []
   sysctls:
     description: Key to value of the kernel settings wanted now. To make them survive a reboot is a file's job.
     type: dict
@@ -103,6 +108,11 @@ class Settings:
         self.booted: bool = booted()
         self.diffs: list[dict[str, str]] = []
         self.changed_files: list[str] = []
+        self.programs: list[str] = module.params["programs"]
+
+    def mode_of(self, path: str) -> str:
+        """Return the mode that a file of this role has."""
+        return "0755" if path in self.programs else "0644"
 
     def finish(self) -> None:
         """Tell Ansible what changed."""
@@ -124,7 +134,7 @@ class Settings:
         # The record goes first: killed between here and the end, undo still knows what the host had.
         write_record(self.path, self.record)
         for path, text in outdated.items():
-            self.write_file(path, text, {"mode": "0644", "uid": 0, "gid": 0})
+            self.write_file(path, text, {"mode": self.mode_of(path), "uid": 0, "gid": 0})
         for key, value in wrong.items():
             self.write_sysctl(key, value)
 
@@ -135,7 +145,7 @@ class Settings:
                 msg=f"'{path}' is a symbolic link. Replace it by a plain file or remove it, then try again."
             )
         former = read_file(path)
-        if former and former["content"] == wanted and former["mode"] == "0644":
+        if former and former["content"] == wanted and former["mode"] == self.mode_of(path):
             return False
         known = self.record.setdefault("files", {}).setdefault(path, {"former": former})
         known["written"] = digest(wanted)
@@ -255,6 +265,7 @@ def main() -> None:
         argument_spec={
             "record": {"type": "path", "required": True},
             "files": {"type": "dict", "default": {}},
+            "programs": {"type": "list", "elements": "path", "default": []},
             "sysctls": {"type": "dict", "default": {}},
             "watch": {"type": "list", "elements": "str", "default": []},
             "state": {"choices": ["present", "absent"], "default": "present"},
