@@ -1,7 +1,9 @@
 """A laboratory for the tests that boot: one image and one snapshot, shared by all of them."""
 
 import io
+import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +15,8 @@ from rich.console import Console
 from lading.lab.guest import Guest
 from lading.lab.image import GuestImage
 from lading.lab.lab import Lab, opened_lab
+from lading.lab.layer import Layer
+from lading.lab.snapshot import LAYER
 from lading.lab.workspace import KINDS, Workspace, opened_workspace
 from lading.narrator import Narrator
 from lading.project import cache_root, find_catalogue
@@ -77,6 +81,13 @@ def workspace_in(cache: Path, narrator: Narrator | None = None) -> Iterator[Work
             del os.environ["LADING_CACHE"]
         else:
             os.environ["LADING_CACHE"] = before
+
+
+def forget_layer(cache: Path, layer: Layer) -> None:
+    """Remove a test's own layer, on whatever machine: nobody else has a use for it, and it is large."""
+    for told in (cache / "snapshots").glob(f"*/{LAYER}"):
+        if json.loads(told.read_text())["key"] == layer.key:
+            shutil.rmtree(told.parent)
 
 
 def left_behind(cache: Path) -> list[str]:

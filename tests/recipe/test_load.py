@@ -250,6 +250,36 @@ def test_paths_may_share_what_they_build_on(workshop: Workshop) -> None:
     assert load_recipe(workshop.catalogue, "c").recipe.builds_on == ["a", "b"]
 
 
+def test_a_base_must_have_a_host_that_one_of_the_paths_own_can_stand_for(workshop: Workshop) -> None:
+    workshop.path("cache", hosts={"cache1": {"groups": ["caches", "servers"]}})
+    file = workshop.path(builds_on=["cache"])
+    assert refusal(workshop) == (
+        f"recipes/demo/recipe.yml:{line_of(file, '- cache')}: builds_on[0]: 'cache' is for hosts in 'caches', 'servers'"
+        ", and no host here is in such a group. Put the host that it is for into one, or leave 'cache' out."
+    )
+    workshop.path(builds_on=["cache"], hosts={"server1": {"groups": ["servers"]}, "worker1": {"groups": ["workers"]}})
+    load_recipe(workshop.catalogue, "demo")
+
+
+def test_a_host_must_do_for_all_that_its_base_builds_on(workshop: Workshop) -> None:
+    workshop.path("ground", hosts={"gpu1": {"groups": ["gpus"]}})
+    workshop.path("base", builds_on=["ground"], hosts={"gpu1": {"groups": ["workers", "gpus"]}})
+    workshop.path(builds_on=["base"])
+    assert (
+        "builds_on[0]: 'base' builds on 'ground', which is for hosts in 'gpus', and 'worker1' is in no such group. "
+        "Put it into one." in refusal(workshop)
+    )
+
+
+def test_a_base_with_several_hosts_is_refused(workshop: Workshop) -> None:
+    workshop.path("farm", hosts={name: {"groups": ["workers"]} for name in ("worker1", "worker2")})
+    workshop.path(builds_on=["farm"])
+    assert (
+        "builds_on[0]: 'farm' has 2 hosts, and so far a path can only build on paths with one. Leave it out."
+        in refusal(workshop)
+    )
+
+
 def test_every_recipe_of_this_repository_loads() -> None:
     assert load_all(Catalogue(REPOSITORY)) is not None
 

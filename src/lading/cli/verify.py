@@ -79,6 +79,7 @@ def verify(  # noqa: PLR0913, PLR0917 (click hands each option over as an argume
     """Prove PATHs (all, if none is named) in throwaway virtual machines, and write the evidence.
 
     A proof that this machine has made of exactly the same inputs is not repeated; committed evidence does not count.
+    Paths that others build on come first.
     """
     if ci and (paths or platform or force or keep):
         raise UsageError("--ci chooses the proofs itself.", hint="Leave out PATH, --platform, --force and --keep.")

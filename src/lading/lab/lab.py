@@ -11,10 +11,12 @@ from lading.lab import machine, proxy, snapshot
 from lading.lab.accel import Verdict, find_accelerator
 from lading.lab.guest import Guest
 from lading.lab.image import GuestImage, find_guest_image
+from lading.lab.layer import Layer
 from lading.lab.machine import Machine
 from lading.lab.mirror import Mirror, find_mirror
 from lading.lab.proxy import Traffic
 from lading.lab.segment import Place
+from lading.lab.snapshot import Snapshot
 from lading.lab.workspace import Workspace
 from lading.recipe.platforms import Platform
 
@@ -49,22 +51,24 @@ class Lab:
         cpus: int = 1,
         images: Mapping[str, Path] | None = None,
         place: Place | None = None,
+        layer: Layer | None = None,
     ) -> Iterator[Guest]:
         """Yield a guest on which a command has run through ssh, restored from a snapshot wherever possible.
 
-        With a `place` it is on that private segment too, and knows the names of all hosts there.
+        With a `place` it is on that private segment too, and knows the names of all hosts there. With a `layer` it
+        starts where that has been applied, by this call if nobody has before.
         """
         spec = machine.describe(image, self.accelerator(image).accelerator, memory=memory, cpus=cpus)
-        found = self.snapshot(spec, image, folder)
+        found = self.layered(name, spec, image, folder, layer) if layer else self.snapshot(spec, image, folder)
         with Guest(name, spec, image, self.workspace, folder, images or {}, place) as guest:
             guest.restore(found.memory, found.disk)
             guest.wait_for_ssh(guest.deadline(6))
             yield guest
 
-    def snapshot(self, spec: Machine, image: GuestImage, folder: Path) -> snapshot.Snapshot:
+    def snapshot(self, spec: Machine, image: GuestImage, folder: Path) -> Snapshot:
         """Return the machine's snapshot; if there is none, boot the machine once and take it."""
         # One that is there came whole; only making one is a matter of taking turns.
-        if (self.workspace.folder("snapshots") / spec.key).exists() and (found := snapshot.find(spec, self.workspace)):
+        if snapshot.exists(spec, self.workspace) and (found := snapshot.find(spec, self.workspace)):
             return found
         with self.workspace.lock(f"snapshot-{spec.key}"):
             found = snapshot.find(spec, self.workspace)
@@ -76,6 +80,30 @@ class Lab:
             ):
                 guest.boot()
                 return snapshot.take(guest, self.workspace)
+
+    def layered(self, name: str, spec: Machine, image: GuestImage, folder: Path, layer: Layer) -> Snapshot:
+        """Return the snapshot of the machine with the layer; if there is none, apply the layer once and take it.
+
+        It is applied to a guest of that name, with neither test images nor a private segment.
+
+        Raises:
+            LadingError: the layer could not be applied; the layer says why.
+        """
+        if snapshot.exists(spec, self.workspace, layer) and (found := snapshot.find(spec, self.workspace, layer)):
+            return found
+        with self.workspace.lock(f"snapshot-{layer.on(spec)}"):
+            found = snapshot.find(spec, self.workspace, layer)
+            if found is not None:
+                return found
+            ground = self.snapshot(spec, image, folder)
+            with (
+                self.workspace.narrator.step(f"Applying {layer.name} once, for a snapshot"),
+                Guest(name, spec, image, self.workspace, folder / "layer") as guest,
+            ):
+                guest.restore(ground.memory, ground.disk)
+                guest.wait_for_ssh(guest.deadline(6))
+                layer.apply(guest)
+                return snapshot.take(guest, self.workspace, layer)
 
     def require_mirror(self, since: int = 0) -> None:
         """Raise if a guest asked for something that the mirror could not deliver because it is down.

@@ -11,11 +11,14 @@ from pathlib import Path
 from lading.errors import LabError
 from lading.lab import machine
 from lading.lab.guest import Guest
+from lading.lab.layer import Layer, flatten, leave
 from lading.lab.machine import Machine
 from lading.lab.workspace import Workspace
 
 BLOCK = 1 << 20
 ZEROS = bytes(BLOCK)
+# In the folders of layers alone: what was done to the guest, for people.
+LAYER = "layer.json"
 
 
 @dataclass(frozen=True)
@@ -33,44 +36,68 @@ class Snapshot:
         return self.folder / "disk.qcow2"
 
 
-def take(guest: Guest, workspace: Workspace) -> Snapshot:
-    """Freeze a booted guest into a snapshot; the guest is over then.
+def key_of(spec: Machine, layer: Layer | None = None) -> str:
+    """Return the name of the snapshot in the cache."""
+    return spec.key if layer is None else layer.on(spec)
 
-    The snapshot arrives in the cache whole or not at all.
+
+def take(guest: Guest, workspace: Workspace, layer: Layer | None = None) -> Snapshot:
+    """Freeze a guest into a snapshot; the guest is over then.
+
+    It is freshly booted, or it was restored and has the `layer`. The snapshot arrives in the cache whole or not at all.
     """
-    made = workspace.tmp / f"snapshot-{guest.spec.key}"
+    key = key_of(guest.spec, layer)
+    made = workspace.tmp / f"snapshot-{key}"
     made.mkdir()
+    if layer is not None:
+        leave(guest)
     # A saved seed would be the same in every clone.
     guest.ask("rm -f /var/lib/systemd/random-seed; sync")
     guest.freeze(made / "memory")
     guest.disk.rename(made / "disk.qcow2")
+    if layer is not None:
+        # The disk below is another snapshot's, which `lading gc` may remove first.
+        flatten(made / "disk.qcow2", guest.image)
+        (made / LAYER).write_text(json.dumps({"name": layer.name, "key": layer.key}))
     (made / "machine.json").write_text(machine.canonical(guest.spec))
     digests = {name: file_digest(made / name) for name in ("memory", "disk.qcow2")}
     (made / "digests.json").write_text(json.dumps(digests))
     for name in digests:
         (made / name).chmod(0o400)
-    return Snapshot(workspace.arrive(made, workspace.folder("snapshots") / guest.spec.key))
+    return Snapshot(workspace.arrive(made, workspace.folder("snapshots") / key))
 
 
-def find(spec: Machine, workspace: Workspace) -> Snapshot | None:
-    """Return the snapshot for exactly this machine, or None after saying why: a damaged one counts as none."""
-    folder = workspace.folder("snapshots") / spec.key
-    if not (folder / "digests.json").exists():
-        workspace.narrator.say(_why_none(spec, workspace))
+def exists(spec: Machine, workspace: Workspace, layer: Layer | None = None) -> bool:
+    """Say whether there is such a snapshot; it came whole, but may be damaged since."""
+    return (workspace.folder("snapshots") / key_of(spec, layer) / "digests.json").exists()
+
+
+def find(spec: Machine, workspace: Workspace, layer: Layer | None = None) -> Snapshot | None:
+    """Return the snapshot for exactly this machine, or None after saying why: a damaged one counts as none.
+
+    Of a layer that is not there nothing is said; making it tells enough.
+    """
+    folder = workspace.folder("snapshots") / key_of(spec, layer)
+    if not exists(spec, workspace, layer):
+        if layer is None:
+            workspace.narrator.say(_why_none(spec, workspace))
         return None
     digests = json.loads((folder / "digests.json").read_text())
     damaged = [name for name, digest in digests.items() if file_digest(folder / name) != digest]
     if damaged:
-        workspace.narrator.say(f"Cold boot: the snapshot's '{damaged[0]}' is damaged; it is made again.")
+        what = "Cold boot: the snapshot's" if layer is None else f"The snapshot with {layer.name} is no use: its"
+        workspace.narrator.say(f"{what} '{damaged[0]}' is damaged; it is made again.")
         return None
     return Snapshot(folder)
 
 
 def _why_none(spec: Machine, workspace: Workspace) -> str:
     """Compare with the newest other snapshot, so that the user learns what changed."""
-    described = sorted(
-        workspace.folder("snapshots").glob("*/machine.json"), key=lambda path: path.stat().st_mtime, reverse=True
-    )
+    # A layer's machine is one that has been booted without it.
+    booted = [
+        path for path in workspace.folder("snapshots").glob("*/machine.json") if not (path.parent / LAYER).exists()
+    ]
+    described = sorted(booted, key=lambda path: path.stat().st_mtime, reverse=True)
     kin = [json.loads(path.read_text()) for path in described]
     platform = spec.image.partition("-")[0]
     kin = [known for known in kin if str(known.get("image", "")).partition("-")[0] == platform]

@@ -14,6 +14,7 @@ from lading.errors import LabError, PathFailed, UsageError
 from lading.lab.guest import Guest
 from lading.lab.image import TestImageDefinition, find_test_image
 from lading.lab.lab import Lab
+from lading.lab.layer import Layer
 from lading.lab.segment import Segment, opened_segment
 from lading.process import TimedOut, scrubbed_environment
 from lading.recipe.load import LoadedRecipe
@@ -71,8 +72,7 @@ class Bench:
 
     def timeout(self, stage: str) -> float:
         """Return the seconds that a stage's run may take."""
-        said = {str(name): seconds for name, seconds in self.recipe.timeouts.items()}
-        return said.get(stage, DEFAULT_TIMEOUTS.get(stage, DEFAULT_TIMEOUTS["apply"]))
+        return timeout_of(self.recipe, stage)
 
     def check(self, label: str, select: Sequence[str] | None = None, *, mutating: bool | None = None) -> CheckReport:
         """Run checks; whatever did not pass is a verdict only if every guest is well and none was lost meanwhile.
@@ -179,6 +179,12 @@ class Bench:
                 raise PathFailed(f"{what} (exit {answer.rc}): {answer.output.strip()[-400:]}", hint=mend)
 
 
+def timeout_of(recipe: Recipe, stage: str) -> float:
+    """Return the seconds that a run of a recipe's stage may take."""
+    said = {str(name): seconds for name, seconds in recipe.timeouts.items()}
+    return said.get(stage, DEFAULT_TIMEOUTS.get(stage, DEFAULT_TIMEOUTS["apply"]))
+
+
 def failure_of(result: PlayResult) -> str:
     """Return what failed first, in a sentence."""
     if not result.failures:
@@ -195,11 +201,12 @@ def opened_bench(
     platform: Platform,
     folder: Path,
     variables: Mapping[str, Any] | None = None,
+    layers: Mapping[str, Layer] | None = None,
 ) -> Iterator[Bench]:
     """Start a guest for each host of the recipe, with its test images, and yield the bench.
 
     Several hosts are on a private network of their own, where they know each other by name. `variables` win over what
-    the recipe says of the lab.
+    the recipe says of the lab. `layers` are what hosts start with, by their names: `lading.proof.bases` makes them.
     """
     recipe = loaded.recipe
     image = lab.image(platform_name, platform)
@@ -211,7 +218,9 @@ def opened_bench(
             place = segment.places[name] if segment else None
             shape = {"memory": host.memory_mib, "cpus": host.cpus}
             guests[name] = stack.enter_context(
-                lab.guest(name, image, folder / name, **shape, images=images, place=place)
+                lab.guest(
+                    name, image, folder / name, **shape, images=images, place=place, layer=(layers or {}).get(name)
+                )
             )
         groups = {name: list(host.groups) for name, host in recipe.hosts.items()}
         inventory = write_inventory(folder / "inventory.json", guests, groups)

@@ -1,6 +1,6 @@
 """Runs proofs one after another and keeps what came of each; no result of one hides another's."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
@@ -15,9 +15,11 @@ from lading.lab.lab import Asked, opened_lab
 from lading.lab.workspace import opened_workspace
 from lading.narrator import Narrator
 from lading.project import Catalogue
+from lading.proof.bases import BaseUnproven, require_proven
 from lading.proof.plan import Job
 from lading.proof.prover import Proof, prove
 from lading.proof.records import recall, remember
+from lading.recipe.bases import bases_in_order
 
 Kind = Literal["proven", "failed", "known", "not-reproduced", "lab-error", "bad-input", "not-reached"]
 EXIT: dict[Kind, ExitCode] = {
@@ -64,15 +66,38 @@ def run_jobs(
     catalogue: Catalogue, jobs: Sequence[Job], manner: Manner, narrator: Narrator, today: date
 ) -> Iterator[Result]:
     """Yield the result of each job as it comes. A lab that broke for one job is opened anew for the next."""
+    ended: dict[tuple[str, str], Kind] = {}
     for job in jobs:
-        if manner.deadline is not None and job.seconds > manner.deadline.left():
-            yield Result(job, "not-reached", f"needs {job.seconds:.0f} s, {manner.deadline.left():.0f} s are left")
-            continue
-        try:
-            yield _run_job(catalogue, job, manner, narrator, today)
-        except LadingError as error:
-            kind: Kind = "lab-error" if isinstance(error, LabError) else "bad-input"
-            yield Result(job, kind, error.message, error.hint)
+        result = _result_of(catalogue, job, manner, narrator, today, ended)
+        ended[job.loaded.id, job.platform] = result.kind
+        yield result
+
+
+def _result_of(
+    catalogue: Catalogue,
+    job: Job,
+    manner: Manner,
+    narrator: Narrator,
+    today: date,
+    ended: Mapping[tuple[str, str], Kind],
+) -> Result:
+    """Return what comes of a job; `ended` is what came of those before it."""
+    if manner.deadline is not None and job.seconds > manner.deadline.left():
+        return Result(job, "not-reached", f"needs {job.seconds:.0f} s, {manner.deadline.left():.0f} s are left")
+    for base in bases_in_order(catalogue, job.loaded.id):
+        # In CI the committed evidence still says otherwise.
+        if ended.get((base, job.platform)) in ("failed", "not-reproduced"):
+            return Result(job, "bad-input", f"'{job.loaded.id}' builds on '{base}', which has just failed.")
+    try:
+        return _run_job(catalogue, job, manner, narrator, today)
+    except BaseUnproven as error:
+        if ended.get((error.base, job.platform)) == "not-reached":
+            return Result(job, "not-reached", f"builds on '{error.base}', which was not reached either")
+        if ended.get((error.base, job.platform)) == "lab-error":
+            return Result(job, "lab-error", f"It builds on '{error.base}', of which there is no verdict.")
+        return Result(job, "bad-input", error.message, error.hint)
+    except LadingError as error:
+        return Result(job, "lab-error" if isinstance(error, LabError) else "bad-input", error.message, error.hint)
 
 
 def _run_job(catalogue: Catalogue, job: Job, manner: Manner, narrator: Narrator, today: date) -> Result:
@@ -83,6 +108,7 @@ def _run_job(catalogue: Catalogue, job: Job, manner: Manner, narrator: Narrator,
             if read_evidence(catalogue, job.loaded.id, job.platform) != known:
                 write_evidence(catalogue, job.loaded.id, job.platform, known)
             return Result(job, "known", "This machine has proven exactly these inputs before.", statement=known)
+        require_proven(workspace, catalogue, job.loaded, job.platform, job.grade, today)
         narrator.say(f"Proving {job.name} ({job.grade}): {job.why}.")
         with opened_lab(workspace, manner.asked) as lab:
             proof = prove(lab, catalogue, job.loaded, job.platform, grade=job.grade, keep=manner.keep)

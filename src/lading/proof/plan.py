@@ -11,6 +11,7 @@ from lading.evidence.model import Grade
 from lading.evidence.status import Status, status
 from lading.evidence.store import evidence_file
 from lading.project import Catalogue
+from lading.recipe.bases import bases_in_order
 from lading.recipe.load import LoadedRecipe, load_all, load_recipe
 from lading.recipe.names import did_you_mean
 from lading.recipe.platforms import load_platforms
@@ -74,11 +75,23 @@ def named_jobs(
                 skipped.append(Skipped(f"{one.id} on {name}", reason))
         if paths and platform is not None and platform not in one.recipe.platforms:
             raise UsageError(f"'{one.id}' is not meant for '{platform}'{did_you_mean(platform, one.recipe.platforms)}")
-    return jobs, skipped
+    return bases_first(catalogue, jobs), skipped
+
+
+def bases_first(catalogue: Catalogue, jobs: Sequence[Job]) -> list[Job]:
+    """Return the same proofs in the same order, but for those of bases: they come before what builds on them."""
+    ordered: dict[str, Job] = {}
+    waiting = {job.name: job for job in jobs}
+    for job in jobs:
+        bases = (f"{base} on {job.platform}" for base in bases_in_order(catalogue, job.loaded.id))
+        ordered |= {name: waiting[name] for name in (*bases, job.name) if name in waiting and name not in ordered}
+    return list(ordered.values())
 
 
 def ci_jobs(catalogue: Catalogue, base: str | None, today: date) -> tuple[list[Job], list[Skipped]]:
     """Return what CI proves again, in order: what the push changed, one drawn by HEAD's hash, then the oldest.
+
+    Among what the push changed, and among the oldest, bases come before what builds on them.
 
     Args:
         catalogue: a git checkout.
@@ -94,7 +107,7 @@ def ci_jobs(catalogue: Catalogue, base: str | None, today: date) -> tuple[list[J
     ordered = [
         *((job, "the push changed it") for job in changed),
         *((job, "drawn by this commit's hash") for job in drawn),
-        *((job, "the oldest first") for job in rest if job not in drawn),
+        *((job, "the oldest first") for job in bases_first(catalogue, [job for job in rest if job not in drawn])),
     ]
     return [Job(job.loaded, job.platform, "full", why, job.seconds) for job, why in ordered], skipped
 

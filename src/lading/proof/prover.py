@@ -20,6 +20,7 @@ from lading.page.model import Page
 from lading.page.read import page_of
 from lading.project import Catalogue
 from lading.proof.agree import require_agreement
+from lading.proof.bases import foundation_of
 from lading.proof.judge import Delta, changes
 from lading.proof.tracks import Track, TrackRun, named, run_stage, run_track, tracks_of
 from lading.recipe.load import LoadedRecipe
@@ -46,6 +47,8 @@ def prove(
 ) -> Proof:
     """Walk the tracks that the grade asks for; a failed stage is a verdict and ends its track.
 
+    What the path builds on is taken to be proven (`lading.proof.bases.require_proven`), and each track starts with it.
+
     With `keep` guests stay up when this returns, and `ssh` of the proof says how to reach the most telling one.
 
     Raises:
@@ -53,6 +56,8 @@ def prove(
     """
     started = time.monotonic()
     subject = subject_of(catalogue, loaded, platform)
+    foundation = foundation_of(catalogue, loaded, platform)
+    layers = foundation.layers(lab)
     page = page_of(catalogue, loaded)
     folder = lab.workspace.new_run_folder(f"{loaded.id}-{platform}")
     described = load_platforms(catalogue)[platform]
@@ -61,7 +66,7 @@ def prove(
     runs = _side_by_side(
         lab,
         tracks_of(loaded, page, grade),
-        lambda track: run_track(lab, track, loaded, platform, described, folder, keep=keep),
+        lambda track: run_track(lab, track, loaded, platform, described, folder, layers=layers, keep=keep),
         workers=_workers(loaded),
         keep=keep,
     )
@@ -79,7 +84,7 @@ def prove(
         producer=Producer(kind="ci" if os.environ.get("CI") else "workstation"),
         finished=datetime.now(UTC),
         seconds=time.monotonic() - started,
-        resolved=_resolved(runs),
+        resolved=_resolved(runs) | ({"bases": foundation.subjects} if foundation.bases else {}),
     )
     hints = [hint for run in runs for hint in run.hints]
     ssh = next((run.ssh for run in sorted(runs, key=lambda run: not run.failed) if run.ssh), None)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from lading.errors import LabError, PathFailed
 from lading.evidence.model import QUICK, STAGES_OF, START_STAGES, Grade, Route, StageRun
 from lading.lab.lab import Lab
+from lading.lab.layer import Layer
 from lading.page.model import Page
 from lading.proof.bench import Bench, lab_variables, opened_bench
 from lading.proof.judge import Delta
@@ -117,11 +118,20 @@ def named(lab: Lab, label: str) -> Lab:
 
 
 def run_track(
-    lab: Lab, track: Track, loaded: LoadedRecipe, platform_name: str, platform: Platform, folder: Path, *, keep: bool
+    lab: Lab,
+    track: Track,
+    loaded: LoadedRecipe,
+    platform_name: str,
+    platform: Platform,
+    folder: Path,
+    *,
+    layers: Mapping[str, Layer],
+    keep: bool,
 ) -> TrackRun:
     """Walk a track to its end or its first failed stage.
 
-    With `keep` the guests of a track that failed stay up, and those of the playbook in any case.
+    Hosts start with their `layers`. With `keep` the guests of a track that failed stay up, and those of the playbook
+    in any case.
 
     Raises:
         LabError: the lab broke; there is no verdict.
@@ -131,7 +141,8 @@ def run_track(
     folder.mkdir()
     run = TrackRun(track)
     with ExitStack() as stack:
-        bench = stack.enter_context(opened_bench(lab, loaded, platform_name, platform, folder, track.variables))
+        opening = opened_bench(lab, loaded, platform_name, platform, folder, track.variables, layers)
+        bench = stack.enter_context(opening)
         if keep and track.route == "playbook":
             run.ssh = _keep(bench)
         bench.begin_stage()

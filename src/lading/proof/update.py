@@ -9,6 +9,7 @@ from lading.page.model import SECTIONS
 from lading.page.read import page_of
 from lading.page.update import rewritten
 from lading.project import Catalogue
+from lading.proof.bases import foundation_of
 from lading.proof.bench import opened_bench
 from lading.recipe.load import LoadedRecipe
 from lading.recipe.platforms import load_platforms
@@ -37,7 +38,8 @@ def update_page(lab: Lab, catalogue: Catalogue, loaded: LoadedRecipe, platform: 
     described = load_platforms(catalogue)[platform]
     narrator = lab.workspace.narrator
     with ExitStack() as stack:
-        bench = stack.enter_context(opened_bench(lab, loaded, platform, described, folder))
+        layers = foundation_of(catalogue, loaded, platform).layers(lab)
+        bench = stack.enter_context(opened_bench(lab, loaded, platform, described, folder, layers=layers))
         route = ByHandRoute(page, bench.guests, platform, folder, timeout=bench.timeout("apply"), update=True)
         stack.callback(route.close)
         for section in SECTIONS:

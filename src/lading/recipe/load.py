@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from lading.errors import UsageError
 from lading.project import Catalogue
+from lading.recipe.bases import base_problems
 from lading.recipe.checkfiles import check_names, unknown_checks
 from lading.recipe.complaints import complaints
 from lading.recipe.model import Recipe
@@ -142,8 +143,7 @@ def _unknown_names(
     yield from _each(document, "conflicts_with", recipe.conflicts_with, ids, "path")
     if path_id in recipe.conflicts_with:
         yield document.problem(("conflicts_with",), "a path can't conflict with itself.")
-    if cycle := _cycle(catalogue, (path_id,)):
-        yield document.problem(("builds_on",), f"this goes round in a circle: {' → '.join(cycle)}.")
+    yield from base_problems(catalogue, path_id, document, recipe)
     for slug, start in recipe.starts.items():
         if start.functions and not (catalogue.recipes / path_id / start.functions).is_file():
             loc: Loc = ("starts", slug, "functions")
@@ -175,26 +175,6 @@ def _each(document: Document, key: str, said: Any, known: Any, what: str) -> Ite
         if name not in known:
             loc: Loc = (key, name if isinstance(said, dict) else index)
             yield document.problem(loc, f"no {what} is called '{name}'{did_you_mean(name, known)}")
-
-
-def _cycle(catalogue: Catalogue, way: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the way along `builds_on` from a path back to itself, or nothing."""
-    for base in _builds_on(catalogue, way[-1]):
-        if base == way[0]:
-            return (*way, base)
-        if base not in way and (found := _cycle(catalogue, (*way, base))):
-            return found
-    return ()
-
-
-def _builds_on(catalogue: Catalogue, path_id: str) -> list[str]:
-    """Return what a recipe says it builds on; nothing where that can't be read: that recipe's own load tells why."""
-    try:
-        data = read_yaml(catalogue.recipes / path_id / "recipe.yml", path_id).data
-    except InputError:
-        return []
-    said = data.get("builds_on") if isinstance(data, dict) else None
-    return [base for base in said if isinstance(base, str) and is_slug(base)] if isinstance(said, list) else []
 
 
 def _folder(catalogue: Catalogue, path_id: str) -> Path:
