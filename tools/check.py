@@ -48,6 +48,7 @@ def checks(root: Path) -> list[Check]:
         Check("ansible-lint", ("ansible-lint", "-q", "--nocolor", "--profile", "production")),
         Check("mypy", ("mypy", "--no-error-summary")),
         *_recipe_types(root),
+        *_program_types(root),
         Check("pymarkdown", ("pymarkdown", "scan", *_tracked(root, "*.md"))),
         Check("ruff format", ("ruff", "format", "--check", "--quiet", ".")),
         Check("ruff", ("ruff", "check", "--quiet", ".")),
@@ -69,6 +70,13 @@ def _recipe_types(root: Path) -> Iterable[Check]:
         files = tuple(str(file.relative_to(root)) for file in sorted(folder.glob("*.py")))
         path = f"src{os.pathsep}{folder.relative_to(root)}"
         yield Check(f"mypy {folder.name}", ("mypy", "--no-error-summary", *files), {"MYPYPATH": path})
+
+
+def _program_types(root: Path) -> Iterable[Check]:
+    """Look at each program that a role brings by itself: its modules import each other by their bare names."""
+    for folder in sorted({file.parent for file in root.glob("playbooks/roles/*/files/*/*.py")}):
+        files = tuple(str(file.relative_to(root)) for file in sorted(folder.glob("*.py")))
+        yield Check(f"mypy {folder.name}", ("mypy", "--no-error-summary", *files), {"MYPYPATH": str(folder)})
 
 
 def _tracked(root: Path, pattern: str) -> list[str]:

@@ -43,7 +43,12 @@ PROGRAMS: Final = (
     Program("ssh", "openssh-client", "reaches the guests"),
     Program("git", "git", "tells which files a proof stands on"),
 )
-FOR_TESTS: Final = (Program("chromium", "chromium", "reads the site as people do, in the tests"),)
+FOR_TESTS: Final = (
+    Program("chromium", "chromium", "reads the site as people do, in the tests"),
+    Program("gpg", "gpg", "signs images, in the tests"),
+    Program("gpg-agent", "gpg-agent", "keeps the keys for it"),
+    Program("gpgv", "gpgv", "verifies these signatures"),
+)
 """What tests alone need, and skip without; continuous integration has it."""
 
 VENV: Final = Program("the Python module 'ensurepip'", "python3-venv", "makes the virtual environment")

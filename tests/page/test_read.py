@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lading.page.model import FileBlock, NotRun, Transcript
+from lading.page.model import FileBlock, NotRun, Page, Transcript
 from lading.page.read import page_of, read_page
 from lading.recipe.load import load_recipe
 from lading.recipe.problems import InputError
@@ -300,10 +300,11 @@ def test_without_a_recipe_every_name_goes_through() -> None:
     "include, sentence",
     [
         ("recipes/demo/rendered/none.conf", "name it under 'rendered' in recipe.yml and run 'lading page render'."),
-        ("recipes/demo/recipe.yml", "is not in 'recipes/demo/rendered/'"),
-        ("recipes/demo/rendered/../recipe.yml", "is not in 'recipes/demo/rendered/'"),
-        ("recipes/demo/rendered", "is not in"),
-        ("/etc/passwd", "is not in"),
+        ("recipes/demo/recipe.yml", "is neither in 'recipes/demo/rendered/' nor in 'playbooks/roles/ROLE/files/'"),
+        ("recipes/demo/rendered/../recipe.yml", "is neither in 'recipes/demo/rendered/'"),
+        ("recipes/demo/rendered", "is neither in"),
+        ("recipes/other/rendered/x", "is neither in"),
+        ("/etc/passwd", "is neither in"),
         ("recipes/demo/rendered/link", "leads out of"),
         ("recipes/demo/rendered/latin1", "latin1:1: This is not UTF-8"),
         ("recipes/demo/rendered/tabs", "has tabs"),
@@ -314,6 +315,36 @@ def test_only_rendered_files_are_included(tmp_path: Path, include: str, sentence
     folder.mkdir(parents=True)
     (tmp_path / "recipes/demo/recipe.yml").write_text("x")
     (folder / "link").symlink_to("../recipe.yml")
+    (folder / "latin1").write_bytes(b"\xe4\n")
+    (folder / "tabs").write_text("a\tb\n")
+    (problem,) = problems(f"{IN}```{{ .file path=/etc/x include={include} }}\n```\n", root=tmp_path)
+    assert problem.startswith("7: ")
+    assert sentence in problem
+
+
+@pytest.mark.parametrize(
+    "include, sentence",
+    [
+        ("playbooks/roles/demo/files/none.py", "none.py' does not exist; correct its name."),
+        ("playbooks/roles/demo/files", "is neither in 'recipes/demo/rendered/' nor in 'playbooks/roles/ROLE/files/'"),
+        ("playbooks/roles/demo/files/../tasks/main.yml", "is neither in"),
+        ("playbooks/roles/../files/x", "is neither in"),
+        ("playbooks/roles/demo/tasks/main.yml", "is neither in"),
+        ("playbooks/roles/demo/templates/demo.j2", "is neither in"),
+        ("playbooks/roles/files/x", "is neither in"),
+        ("/playbooks/roles/demo/files/tool/main.py", "is neither in"),
+        ("playbooks/roles/demo/files/tool", "tool' does not exist"),
+        ("playbooks/roles/demo/files/link", "leads out of 'playbooks/roles/demo/files/'"),
+        ("playbooks/roles/demo/files/latin1", "latin1:1: This is not UTF-8"),
+        ("playbooks/roles/demo/files/tabs", "has tabs or letters that nobody can see; take them out of it."),
+    ],
+)  # fmt: skip
+def test_of_a_role_only_its_own_files_are_included(tmp_path: Path, include: str, sentence: str) -> None:
+    folder = tmp_path / "playbooks/roles/demo/files"
+    for beside in (folder / "tool", tmp_path / "playbooks/roles/demo/tasks", tmp_path / "playbooks/roles/files"):
+        beside.mkdir(parents=True)
+        (beside / "main.yml").write_text("x")
+    (folder / "link").symlink_to("../tasks/main.yml")
     (folder / "latin1").write_bytes(b"\xe4\n")
     (folder / "tabs").write_text("a\tb\n")
     (problem,) = problems(f"{IN}```{{ .file path=/etc/x include={include} }}\n```\n", root=tmp_path)
@@ -343,6 +374,32 @@ def test_an_included_file_is_one_that_the_recipe_renders(workshop: Workshop) -> 
     workshop.write("docs/paths/compute/demo.md", f"{IN}{block}")
     with pytest.raises(InputError, match=r"Nothing renders .*did you mean 'recipes/demo/rendered/etc/x\.conf'"):
         page_of(workshop.catalogue, load_recipe(workshop.catalogue, "demo"))
+
+
+def including(workshop: Workshop, role: str) -> Page:
+    """Return the page of `demo`, which includes a file of a role; another role is there, and its playbook uses it not.
+
+    `demo` depends on `deep`.
+    """
+    workshop.path()
+    workshop.write("playbooks/roles/demo/meta/main.yml", "dependencies: [deep]\n")
+    for each in ("demo", "deep", "idle"):
+        workshop.write(f"playbooks/roles/{each}/files/tool/main.py", "import os\n\nprint(1)\n\n")
+    block = f"```{{ .file path=/opt/x mode=0755 include=playbooks/roles/{role}/files/tool/main.py }}\n```\n"
+    workshop.write("docs/paths/compute/demo.md", f"{IN}{block}")
+    return page_of(workshop.catalogue, load_recipe(workshop.catalogue, "demo"))
+
+
+@pytest.mark.parametrize("role", ["demo", "deep"])
+def test_a_file_of_a_role_that_the_playbook_uses_is_included_as_it_is(workshop: Workshop, role: str) -> None:
+    (block,) = including(workshop, role).run_blocks
+    assert isinstance(block, FileBlock)
+    assert (block.content, block.mode) == ("import os\n\nprint(1)\n\n", "0755")
+
+
+def test_a_file_of_a_role_that_the_playbook_does_not_use_is_refused(workshop: Workshop) -> None:
+    with pytest.raises(InputError, match=r"demo\.md:7: The playbook of 'demo' does not use the role 'idle'"):
+        including(workshop, "idle")
 
 
 @pytest.mark.parametrize("page", PATH_PAGES, ids=lambda page: page.stem)

@@ -126,6 +126,25 @@ def test_an_included_file_is_shown(catalogue: Catalogue, install: Render) -> Non
     assert ShownBlocks.of(html)[0].text == "[cup]\nsize = <large>\n"
 
 
+@pytest.mark.parametrize("lines, boxed", [(40, False), (41, True)])
+def test_a_long_file_that_is_included_is_shown_whole_in_a_box_for_the_keyboard_too(
+    catalogue: Catalogue, install: Render, lines: int, boxed: bool
+) -> None:
+    tool = catalogue.playbooks / "roles/kettle/files/pour.py"
+    tool.parent.mkdir(parents=True)
+    (catalogue.playbooks / "kettle.yml").write_text("- {hosts: workers, roles: [kettle]}\n")
+    tool.write_text('print("<tea>")\n' * lines)
+    html = install("```{ .file path=/opt/pour.py include=playbooks/roles/kettle/files/pour.py }\n```\n")
+    box = '<span class="run-scroll" role="region" tabindex="0" aria-label="The content of /opt/pour.py">'
+    assert (box in html) == boxed
+    assert ShownBlocks.of(html)[0].captions == [f"File /opt/pour.py{f' {lines} lines' if boxed else ''}"]
+    assert ShownBlocks.of(html)[0].text == tool.read_text().removesuffix("\n")
+
+
+def test_a_long_file_that_stands_on_the_page_itself_has_no_box(install: Render) -> None:
+    assert "run-scroll" not in install("```{ .file path=/etc/x }\n" + "a\n" * 50 + "```\n")
+
+
 @pytest.mark.parametrize(
     "options, told",
     [

@@ -13,10 +13,11 @@ from lading.page.attributes import NOT_RUN
 from lading.page.model import SECTIONS, Block, FileBlock, NotRun, Page, Place
 from lading.page.options import Known
 from lading.page.outline import Fence, Outline, read_outline
-from lading.page.runblocks import Surroundings, read_run_block, rendered_folder
+from lading.page.runblocks import Surroundings, read_run_block, rendered_folder, role_of
 from lading.project import Catalogue
 from lading.recipe.load import LoadedRecipe
 from lading.recipe.names import did_you_mean, is_slug
+from lading.recipe.playbook import playbook_closure
 from lading.recipe.problems import Problem, refuse
 from lading.recipe.yamlfile import read_text
 
@@ -90,8 +91,8 @@ def page_of(catalogue: Catalogue, loaded: LoadedRecipe) -> Page:
     """Return the page of a path, read with its recipe's hosts and platforms.
 
     Raises:
-        InputError: the page is wrong, its marker is missing or names another path, or it includes what the recipe does
-            not render.
+        InputError: the page is wrong, its marker is missing or names another path, or it includes what neither the
+            recipe renders nor a role of the playbook has.
     """
     file, recipe = loaded.page.relative_to(catalogue.root).as_posix(), loaded.recipe
     text = read_text(loaded.page, file)
@@ -100,7 +101,7 @@ def page_of(catalogue: Catalogue, loaded: LoadedRecipe) -> Page:
         said = f"is about '{page.path}'" if page.path else "has no marker for its evidence"
         sentence = f"The page of '{loaded.id}' {said}; write '/// proof | {loaded.id}' below its first paragraph."
         refuse([Problem(file, 0, "", sentence)])
-    if problems := list(_not_rendered(page, loaded)):
+    if problems := [*_not_rendered(page, loaded), *_not_used(page, catalogue, loaded)]:
         refuse(problems)
     return page
 
@@ -108,10 +109,27 @@ def page_of(catalogue: Catalogue, loaded: LoadedRecipe) -> Page:
 def _not_rendered(page: Page, loaded: LoadedRecipe) -> Iterator[Problem]:
     """Yield a problem for each included file that the recipe doesn't make, so that nothing keeps it fresh."""
     made = {rendered_folder(loaded.id) + name for name in loaded.recipe.rendered}
+    for line, include in _includes(page):
+        if role_of(include) is None and include not in made:
+            sentence = f"Nothing renders '{include}'; name it under 'rendered' in recipe.yml"
+            yield Problem(page.file, line, "", sentence + did_you_mean(include, made))
+
+
+def _not_used(page: Page, catalogue: Catalogue, loaded: LoadedRecipe) -> Iterator[Problem]:
+    """Yield a problem for each included file of a role that the playbook doesn't use, so that it installs another."""
+    named = [(line, include, role) for line, include in _includes(page) if (role := role_of(include))]
+    used = playbook_closure(catalogue, loaded.playbook).roles if named else {}
+    for line, include, role in named:
+        if role not in used:
+            sentence = f"The playbook of '{loaded.id}' does not use the role '{role}', whose '{include}' is included"
+            yield Problem(page.file, line, "", sentence + did_you_mean(role, used))
+
+
+def _includes(page: Page) -> Iterator[tuple[int, str]]:
+    """Yield the line of each block that includes a file, and the file."""
     for block in page.blocks:
-        if isinstance(block, FileBlock) and block.include and block.include not in made:
-            sentence = f"Nothing renders '{block.include}'; name it under 'rendered' in recipe.yml"
-            yield Problem(page.file, block.place.line, "", sentence + did_you_mean(block.include, made))
+        if isinstance(block, FileBlock) and block.include:
+            yield block.place.line, block.include
 
 
 def _wrong_beside_blocks(outline: Outline, text: str) -> Iterator[tuple[int, str]]:

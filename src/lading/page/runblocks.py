@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from lading.page.model import Command, FileBlock, Place, RunBlock, Section, Transcript
 from lading.page.options import CONSOLE, DEFAULT_USER, FILE, Known, read_options
@@ -14,6 +14,8 @@ from lading.page.outline import Fence
 from lading.page.transcript import ROOT, Tell, read_commands, unescaped
 from lading.recipe.problems import InputError
 from lading.recipe.yamlfile import read_text
+
+_ROLE_FILES: Final = re.compile(r"playbooks/roles/(?P<role>[^/]+)/files/")
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,21 @@ class Surroundings:
 def rendered_folder(path: str) -> str:
     """Return where a path's rendered files are, relative to the repository, with a slash at its end."""
     return f"recipes/{path}/rendered/"
+
+
+def role_of(include: str) -> str | None:
+    """Return the role whose own file an include names; None if it names no such file.
+
+    Example:
+        ```python
+        from lading.page.runblocks import role_of
+
+        print(role_of("playbooks/roles/demo/files/demo.py"), role_of("recipes/demo/rendered/etc/demo.conf"))
+        #> demo None
+        ```
+    """
+    found = _ROLE_FILES.match(include)
+    return found["role"] if found else None
 
 
 def read_run_block(fence: Fence, id: str, section: Section, around: Surroundings) -> RunBlock:
@@ -124,18 +141,21 @@ def _file_block(fence: Fence, common: dict[str, Any], around: Surroundings) -> F
 
 
 def _included(fence: Fence, include: str, around: Surroundings) -> str:
-    """Return the content of a rendered file."""
-    folder = rendered_folder(around.path)
+    """Return the content of a rendered file, or of a role's own."""
+    of_role = _ROLE_FILES.match(include)
+    folder = of_role[0] if of_role else rendered_folder(around.path)
     sentence, content = "", ""
     file = around.root / include
     if fence.text.strip():
         sentence = f"The block includes '{include}' and has content besides; delete the lines between its fences."
     elif include != posixpath.normpath(include) or not include.startswith(folder):
-        sentence = f"Only rendered files are included, and '{include}' is not in '{folder}'; name one of those."
-    elif not file.is_file():
         sentence = (
-            f"The file '{include}' does not exist; name it under 'rendered' in recipe.yml and run 'lading page render'."
+            f"Only rendered files and a role's own are included, and '{include}' is neither in "
+            f"'{rendered_folder(around.path)}' nor in 'playbooks/roles/ROLE/files/'; name one of those."
         )
+    elif not file.is_file():
+        mend = "correct its name" if of_role else "name it under 'rendered' in recipe.yml and run 'lading page render'"
+        sentence = f"The file '{include}' does not exist; {mend}."
     elif not file.resolve().is_relative_to((around.root / folder).resolve()):
         sentence = f"The file '{include}' leads out of '{folder}'; put the file itself there."
     else:
@@ -146,7 +166,8 @@ def _included(fence: Fence, include: str, around: Surroundings) -> str:
     if sentence:
         around.tell(fence.first, sentence)
     if any(not letter.isprintable() for letter in content.replace("\n", "")):
+        where = "it" if of_role else "its template"
         around.tell(
-            fence.first, f"The file '{include}' has tabs or letters that nobody can see; take them out of its template."
+            fence.first, f"The file '{include}' has tabs or letters that nobody can see; take them out of {where}."
         )
     return content

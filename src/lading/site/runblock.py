@@ -27,6 +27,9 @@ EXPECTED: Final[dict[Expect, str]] = {
 }
 DEFAULT_MODE: Final = "0644"
 
+TALLEST: Final = 40
+"""Lines of an included file that a page shows at once; of a longer one it shows a box that scrolls."""
+
 
 def run_block_html(block: RunBlock, *, name_host: bool, platform: str | None = None) -> str:
     """Return a block as an element with the block's id.
@@ -91,10 +94,18 @@ def _command_html(command: Command, seen: Iterator[str]) -> Iterator[str]:
 
 
 def _file(block: FileBlock, where: Sequence[str]) -> str:
+    lines = file_lines(block.content, block.path)
+    boxed = block.include is not None and len(lines) > TALLEST
     aside = [*where, *([f"mode {block.mode}"] if block.mode != DEFAULT_MODE else [])]
+    aside += [f"{len(lines)} lines"] if boxed else []
     said = f' <span class="run-aside">{escape(", ".join(aside))}</span>' if aside else ""
     title = f'<span class="run-kind">File</span> {escape(block.path)}{said}'
-    return _highlighted(title, "\n".join([*file_lines(block.content, block.path), ""]))
+    code = "\n".join([*lines, ""])
+    if boxed:
+        # Within the `code` element, whose own tabindex the theme's script takes away, and below the copy button.
+        label = escape(f"The content of {block.path}")
+        code = f'<span class="run-scroll" role="region" tabindex="0" aria-label="{label}">{code}</span>'
+    return _highlighted(title, code)
 
 
 def _highlighted(title: str, code: str, attributes: str = "") -> str:
