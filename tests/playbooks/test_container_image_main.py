@@ -1,0 +1,363 @@
+"""The command `container-image`: it publishes all or nothing, and refuses with one sentence."""
+
+import errno
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.playbooks.conftest import Keys
+from tests.playbooks.container_image import (
+    FOLDER,
+    WrittenLayout,
+    damage,
+    entry,
+    link,
+    needs_gpg,
+    packed,
+    small_tree,
+)
+from tests.playbooks.test_container_image_definition import written
+
+BUILDAH = '#!/bin/sh\n[ "$1" = unshare ] || exit 1\nshift\nexec "$@"\n'
+"""Stands in for the program that removes files of subordinate users, which tests have none of."""
+
+
+class Area:
+    """A folder of published images, and the command on it with stand-ins for what needs a builder's host."""
+
+    def __init__(self, tool: Any, folder: Path) -> None:
+        self.tool, self.folder, self.said = tool, folder, "hello"
+        self.keyring = folder / "trusted.gpg"
+
+    def layout(self, name: str, created: str = "2026-11-21T10:00:00Z") -> Path:
+        """Write a layout that is an image of its own, and let the tree be one too."""
+        self.said = name
+        folder = self.folder.parent / f"layout-{name}"
+        shutil.rmtree(folder, ignore_errors=True)
+        return WrittenLayout(folder, packed(entry(name)), created=created).folder
+
+    def run(self, *words: str | Path) -> None:
+        """Do what the command line asks for, in this process."""
+        arguments = self.tool.main.parser().parse_args([str(word) for word in words])
+        arguments.do(arguments)
+
+    def publish(self, name: str) -> Path:
+        """Convert a layout to the image `test`; return the place of what is current now."""
+        self.run("convert", "test", self.layout(name))
+        return self.current
+
+    @property
+    def current(self) -> Path:
+        return (self.folder / "test/current").resolve(strict=True)
+
+    @property
+    def whole(self) -> bool:
+        """Whether what is current is good, and nothing of any build is left beside it."""
+        self.tool.published.verify(self.folder / "test/current", self.keyring)
+        return {path.name for path in (self.folder / ".work").iterdir()} == {"lock"}
+
+
+@pytest.fixture
+def area(tool: Any, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Area:
+    """Return an empty area, where packing takes no programs."""
+    made = Area(tool, tmp_path / "images")
+    made.folder.mkdir()
+    keys.export(made.keyring)
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "buildah").write_text(BUILDAH)
+    (programs / "buildah").chmod(0o755)
+
+    def build_sif(work: Path, name: str, _epoch: int) -> str:
+        (work / f"{name}.sif").write_bytes(b"SIF")
+        return "sha256:0"
+
+    def build_tree(work: Path, _epoch: int) -> Path:
+        (work / "tmp").mkdir()
+        return small_tree(work / "tree", made.said)
+
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("GNUPGHOME", str(keys.home))
+    monkeypatch.setattr(tool.main, "AREA", made.folder)
+    monkeypatch.setattr(tool.main, "PRIVATE", made.folder / ".work")
+    monkeypatch.setattr(tool.main, "build_tree", build_tree)
+    monkeypatch.setattr(tool.main, "build_sif", build_sif)
+    return made
+
+
+@needs_gpg
+def test_what_is_published_is_whole_and_holds_nothing_of_the_build(
+    area: Area, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = area.publish("a")
+    assert capsys.readouterr().out == f"{place}\n"
+    assert place.name.startswith("2026-11-21-")
+    assert area.whole
+    assert {path.name for path in place.iterdir()} == {
+        "oci", "tree", "tree.mtree", "test.sif", "sbom.spdx.json", "manifest.json", "manifest.json.asc",
+    }  # fmt: skip
+    assert place.stat().st_mode & 0o777 == 0o755
+    assert (area.folder / "test/current").readlink() == Path(place.name)
+
+
+@needs_gpg
+def test_a_new_image_takes_the_place_of_the_old_one_which_stays(area: Area) -> None:
+    old = area.publish("a")
+    new = area.publish("b")
+    assert old != new
+    assert area.whole
+    area.tool.published.verify(old, area.keyring)
+
+
+@needs_gpg
+def test_at_every_moment_readers_see_a_whole_image(area: Area, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, seen = area.publish("a"), []
+
+    def looking(method: str) -> Callable[..., Any]:
+        real = getattr(Path, method)
+
+        def call(self: Path, *words: Any) -> Any:
+            area.tool.published.verify(area.folder / "test/current", area.keyring)
+            seen.append(area.current)
+            return real(self, *words)
+
+        return call
+
+    for method in ("rename", "replace", "symlink_to"):
+        monkeypatch.setattr(Path, method, looking(method))
+    area.run("convert", "test", area.layout("b"))
+    assert set(seen) == {old}
+    assert len(seen) >= 3
+    assert area.current != old
+
+
+@needs_gpg
+def test_the_same_image_again_takes_the_place_of_a_damaged_one(area: Area) -> None:
+    place = area.publish("a")
+    damage(place / "tree/etc/tool.conf")
+    with pytest.raises(area.tool.words.Refused, match=r"\./etc/tool\.conf"):
+        area.run("verify", area.folder / "test/current", "--keyring", area.keyring)
+    assert area.publish("a") == place
+    assert area.whole
+
+
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+STEPS = [
+    "build_tree",
+    "packages",
+    "sbom",
+    "build_sif",
+    "listing",
+    "forms",
+    "as_json",
+    "run",
+    "shutil.copytree",
+    "os.sync",
+]
+
+
+@needs_gpg
+@pytest.mark.parametrize("step", [*STEPS, "Path.rename", "Path.symlink_to", "Path.replace"])
+@pytest.mark.parametrize("kind", ["full", "refused"])
+def test_a_build_that_fails_leaves_what_was_published_and_nothing_else(
+    area: Area, monkeypatch: pytest.MonkeyPatch, step: str, kind: str
+) -> None:
+    old = area.publish("a")
+    layout, error = area.layout("b"), FULL if kind == "full" else area.tool.words.Refused("No.")
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    with monkeypatch.context() as broken:
+        target = {"shutil": shutil, "os": os, "Path": Path}.get(step.partition(".")[0], area.tool.main)
+        broken.setattr(target, step.rpartition(".")[2], fail)
+        with pytest.raises(type(error)):
+            area.run("convert", "test", layout)
+    assert area.current == old
+    area.publish("b")
+    assert area.current != old
+    assert area.whole
+
+
+@needs_gpg
+@pytest.mark.parametrize("step", STEPS)
+def test_a_build_that_fails_leaves_no_work_folder(area: Area, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    area.publish("a")
+    layout = area.layout("b")
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise FULL
+
+    with monkeypatch.context() as broken:
+        target = {"shutil": shutil, "os": os}.get(step.partition(".")[0], area.tool.main)
+        broken.setattr(target, step.rpartition(".")[2], fail)
+        with pytest.raises(OSError, match="No space left"):
+            area.run("convert", "test", layout)
+    assert area.whole
+    assert len(list((area.folder / "test").iterdir())) == 2  # the image, and the link to it
+
+
+@needs_gpg
+def test_the_leftovers_of_a_killed_build_are_swept(area: Area) -> None:
+    for name in ("tmp0123/tree/etc", "replaced-1/oci"):
+        (area.folder / ".work" / name).mkdir(parents=True)
+    with area.tool.main.work_folder() as work:  # before the build, which needs the room
+        assert {path.name for path in work.parent.iterdir()} == {"lock", work.name}
+    area.publish("a")
+    assert area.whole
+
+
+def test_a_second_build_at_once_is_refused(area: Area) -> None:
+    (area.folder / ".work/tmp0123").mkdir(parents=True)
+    with (area.folder / ".work/lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(area.tool.words.Refused, match=r"^Another build runs in '.*'\. Wait for its end\.$"):
+            area.run("convert", "test", area.layout("a"))
+    assert (area.folder / ".work/tmp0123").is_dir()  # it is the other build's
+    assert not (area.folder / "test").exists()
+
+
+@needs_gpg
+def test_status_tells_whether_a_definition_has_to_be_built(
+    area: Area, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    definition = written(tmp_path / "test")
+    status = ("status", definition, "--keyring", area.keyring)
+    with pytest.raises(area.tool.words.Refused, match=r"manifest\.json' is missing"):
+        area.run(*status)
+
+    def build_oci(_definition: Any, _sources: Any, _epoch: int, work: Path) -> None:
+        shutil.copytree(area.layout("a"), work / "oci")
+
+    monkeypatch.setattr(area.tool.main, "package_sources", lambda _suite: ([], 1795255200))
+    monkeypatch.setattr(area.tool.main, "build_oci", build_oci)
+    area.run("build", definition)
+    capsys.readouterr()
+    area.run(*status)
+    assert capsys.readouterr().out == f"{area.current}\n"
+    (definition / "parts/setup").write_text("#!/bin/sh\ntrue\n")
+    with pytest.raises(area.tool.words.Refused, match=r"has changed since 2026-11-21-\w+ was built\.$"):
+        area.run(*status)
+
+
+def test_only_the_digest_is_printed_and_nothing_published(
+    area: Area, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(area.tool.main, "package_sources", lambda _suite: ([], 0))
+    monkeypatch.setattr(
+        area.tool.main, "build_oci", lambda *words: shutil.copytree(area.layout("a"), words[-1] / "oci")
+    )
+    area.run("build", written(tmp_path / "test"), "--only-digest")
+    assert capsys.readouterr().out == f"{area.tool.layout.Layout(area.layout('a')).digest}\n"
+    assert {path.name for path in area.folder.iterdir()} == {".work", "trusted.gpg"}
+
+
+def ended(*words: str | Path, area: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as a program of its own, on an area."""
+    command = [sys.executable, "-B", str(FOLDER / "main.py"), *map(str, words)]
+    surroundings = {**os.environ, "CONTAINER_IMAGES": str(area), **environment}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=surroundings)
+
+
+@pytest.mark.parametrize("words", [[], ["build"], ["convert"], ["verify"], ["status"]])
+def test_every_command_explains_itself(tmp_path: Path, words: Sequence[str]) -> None:
+    done = ended(*words, "--help", area=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: container-image")
+
+
+def write_all(folder: Path) -> None:
+    """Write what the refusals below are about."""
+    good = WrittenLayout(folder / "good", packed(entry("x")))
+    WrittenLayout(folder / "undated", packed(entry("x")), created="yesterday")
+    damage(WrittenLayout(folder / "changed", packed(entry("x"))).file(good.layers[0]))
+    WrittenLayout(folder / "unsafe", packed(link("l", "/etc"), entry("l/x")))
+    (folder / "images").mkdir()
+    written(folder / "wrong", "[image]\nsuite = trixie\npackages = Bash\n")
+    written(folder / "right")
+    (folder / "file").write_text("x")
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (["build", "none"], "none/image.ini' is not there."),
+        (["build", "wrong"], "wrong/image.ini:3: 'Bash' cannot be the name of a Debian package."),
+        (["convert", "Test", "good"], "'Test' cannot be an image's name"),
+        (["convert", "test", "none"], "is no OCI layout"),
+        (["convert", "test", "changed"], "was changed: its content has sha256:"),
+        (["convert", "test", "good", "--digest", "sha256:12"], "'good' holds sha256:"),
+        (["convert", "test", "undated"], "'undated' was made at 'yesterday', which is no date."),
+        (["convert", "test", "unsafe"], "'l/x' below 'l', a link to '/etc', which leads out of the image."),
+        (["verify", "none"], "'none/manifest.json' is missing."),
+        (["verify", "file"], "'file/manifest.json' is missing."),
+        (["status", "right"], "right/current/manifest.json' is missing."),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_one_sentence_and_exit_code_1(
+    area: Area, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: Sequence[str], sentence: str
+) -> None:
+    shutil.rmtree(area.folder)
+    write_all(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done = ended(*words, area=tmp_path / "images")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("container-image: ")
+    assert sentence in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert {path.name for path in (tmp_path / "images").iterdir()} <= {".work"}
+    assert {path.name for path in (tmp_path / "images").glob(".work/*")} <= {"lock"}
+
+
+@pytest.mark.parametrize("place", ["none", "file"])
+def test_an_area_that_is_none_is_refused(tmp_path: Path, place: str) -> None:
+    write_all(tmp_path)
+    done = ended("convert", "test", tmp_path / "good", area=tmp_path / place)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"container-image: '{tmp_path / place}' is no folder that this account can write to. "
+        "Make it, or build as its owner.\n"
+    )
+
+
+def test_a_program_that_is_missing_is_named(tmp_path: Path) -> None:
+    write_all(tmp_path)
+    done = ended("build", tmp_path / "right", area=tmp_path / "images", PATH=str(tmp_path))
+    assert (done.returncode, done.stderr) == (1, "container-image: 'apt-get' is not installed.\n")
+
+
+@pytest.mark.parametrize(
+    "error, said",
+    [
+        (FULL, "No space left on device."),
+        (OSError(errno.ENOSPC, "No space left on device", "/srv/x"), "'/srv/x': No space left on device."),
+        (shutil.Error([("a", "b", "No space left on device")]), "No space left on device"),
+    ],
+)
+def test_a_full_disk_is_told_in_one_sentence(
+    tool: Any, monkeypatch: pytest.MonkeyPatch, error: OSError, said: str
+) -> None:
+    def fail(_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(tool.main, "status", fail)
+    monkeypatch.setattr(sys, "argv", ["container-image", "status", "x"])
+    mask = os.umask(0o022)
+    with pytest.raises(SystemExit) as ended:
+        tool.main.main()
+    os.umask(mask)
+    assert said in str(ended.value)
+    assert "None" not in str(ended.value)
+    assert str(ended.value).endswith(". What was published before is as it was.")
+
+
+def test_what_a_program_says_last_is_told_whatever_its_bytes(tool: Any) -> None:
+    with pytest.raises(tool.words.Refused, match=r"^'sh' ended with 3:\nno \ufffd$"):
+        tool.words.run(["sh", "-c", r"printf 'no \344\n' >&2; exit 3"])
