@@ -1,12 +1,12 @@
 """Layers: something that is done once to a fresh guest, and kept as a snapshot from which others start."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lading import process
 from lading.lab.guest import Guest
-from lading.lab.image import GuestImage, digest
+from lading.lab.image import GuestImage, TestImageDefinition, digest
 from lading.lab.machine import Machine
 
 # Raised when what is done to a guest between a layer's `apply` and its snapshot changes.
@@ -34,12 +34,14 @@ class Layer:
     """What makes the guests of one host start otherwise than freshly booted.
 
     `apply` does it to a running guest, and may raise. `key` stands for all that decides what comes of it, but for the
-    machine; `name` is what people are told.
+    machine; `name` is what people are told. `images` are test images that what was applied counts on; a layer is made
+    without them, and its guests get them.
     """
 
     name: str
     key: str
     apply: Callable[[Guest], None]
+    images: Mapping[str, TestImageDefinition] = field(default_factory=dict)
 
     def on(self, machine: Machine) -> str:
         """Return the key of the snapshot that has the layer on that machine."""

@@ -19,7 +19,7 @@ from lading.lab.layer import Layer
 from lading.lab.workspace import Workspace
 from lading.process import TimedOut
 from lading.project import Catalogue
-from lading.proof.bench import failure_of, lab_variables, timeout_of
+from lading.proof.bench import failure_of, image_definitions, lab_variables, timeout_of
 from lading.proof.records import recall
 from lading.proof.signs import keep_signs
 from lading.recipe.bases import bases_in_order, takes
@@ -73,7 +73,8 @@ class Foundation:
         for name, host in self.above.recipe.hosts.items():
             if mine := [base for base in self.bases if takes(host, base.groups)]:
                 told = " and ".join(f"'{base.loaded.id}'" for base in mine)
-                layers[name] = Layer(told, _key(name, host, mine), partial(self._apply, lab, mine))
+                images = {key: of for base in mine for key, of in image_definitions(base.loaded.recipe).items()}
+                layers[name] = Layer(told, _key(name, host, mine), partial(self._apply, lab, mine), images)
         return layers
 
     def _apply(self, lab: Lab, bases: Sequence[Base], guest: Guest) -> None:

@@ -206,11 +206,14 @@ def opened_bench(
     """Start a guest for each host of the recipe, with its test images, and yield the bench.
 
     Several hosts are on a private network of their own, where they know each other by name. `variables` win over what
-    the recipe says of the lab. `layers` are what hosts start with, by their names: `lading.proof.bases` makes them.
+    the recipe says of the lab. `layers` are what hosts start with, by their names: `lading.proof.bases` makes them. The
+    test images that layers count on come too.
     """
     recipe = loaded.recipe
     image = lab.image(platform_name, platform)
-    images = {name: _test_image(lab, recipe, name) for name in recipe.images}
+    layers = layers or {}
+    defined = {name: of for layer in layers.values() for name, of in layer.images.items()} | image_definitions(recipe)
+    images = {name: find_test_image(lab.workspace, name, of, lab.mirror) for name, of in defined.items()}
     with ExitStack() as stack:
         segment = stack.enter_context(opened_segment(lab.workspace, list(recipe.hosts))) if recipe.several else None
         guests: dict[str, Guest] = {}
@@ -218,9 +221,7 @@ def opened_bench(
             place = segment.places[name] if segment else None
             shape = {"memory": host.memory_mib, "cpus": host.cpus}
             guests[name] = stack.enter_context(
-                lab.guest(
-                    name, image, folder / name, **shape, images=images, place=place, layer=(layers or {}).get(name)
-                )
+                lab.guest(name, image, folder / name, **shape, images=images, place=place, layer=layers.get(name))
             )
         groups = {name: list(host.groups) for name, host in recipe.hosts.items()}
         inventory = write_inventory(folder / "inventory.json", guests, groups)
@@ -230,10 +231,12 @@ def opened_bench(
         yield Bench(lab, loaded, platform_name, guests, inventory, said, site, folder, segment=segment)
 
 
-def _test_image(lab: Lab, recipe: Recipe, name: str) -> Path:
-    said = recipe.images[name]
-    definition = TestImageDefinition(said.suite, tuple(said.packages), said.variant, tuple(said.setup))
-    return find_test_image(lab.workspace, name, definition, lab.mirror)
+def image_definitions(recipe: Recipe) -> dict[str, TestImageDefinition]:
+    """Return the test images of a recipe as the lab makes them."""
+    return {
+        name: TestImageDefinition(said.suite, tuple(said.packages), said.variant, tuple(said.setup))
+        for name, said in recipe.images.items()
+    }
 
 
 def lab_variables(recipe: Recipe) -> dict[str, Any]:
