@@ -304,6 +304,13 @@ def test_each_host_gets_the_bases_of_its_groups_those_below_first(workshop: Work
     }
 
 
+def test_a_layer_brings_the_test_images_of_its_bases(workshop: Workshop) -> None:
+    workshop.path("base", images={"small": {"suite": "trixie", "packages": ["dash"], "form": "dir"}})
+    workshop.path(builds_on=["base"])
+    (layer,) = layers(workshop).values()
+    assert {name: image.packages for name, image in layer.images.items()} == {"small": ("dash",)}
+
+
 CHANGES: dict[str, Callable[[Workshop], object]] = {
     "the base's playbook": lambda shop: shop.write("playbooks/base.yml", BASE + "\n"),
     "the host's name": lambda shop: shop.path(builds_on=["base"], hosts={"worker2": {"groups": ["workers"]}}),

@@ -53,9 +53,10 @@ EXAMPLES = [fence for fence in find_blocks(GRAMMAR.read_text()) if fence.text.st
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda fence: f"line-{fence.first}")
 def test_the_examples_of_the_grammar_are_right(tmp_path: Path, example: Fence) -> None:
-    included = tmp_path / "recipes/demo/rendered/etc/sysctl.d/90-demo.conf"
-    included.parent.mkdir(parents=True)
-    included.write_text("user.max_net_namespaces = 0\n")
+    for name in ("recipes/demo/rendered/etc/sysctl.d/90-demo.conf", "playbooks/roles/demo/files/demo"):
+        included = tmp_path / name
+        included.parent.mkdir(parents=True)
+        included.write_text("user.max_net_namespaces = 0\n")
     page = f"/// proof | demo\n\n## Install\n\n{example.text}\n"
     names = ["debian13", "almalinux9"]
     blocks = read_page(page, "example", root=tmp_path, hosts=["worker1"], platforms=names).blocks

@@ -36,7 +36,7 @@ class CardsTreeprocessor(Treeprocessor):
 
     def __init__(self, md: Markdown, extension: "CardsExtension") -> None:
         super().__init__(md)
-        self._markdown, self._extension, self._source = md, extension, SourcePreprocessor(md)
+        self._markdown, self._extension, self._source = md, extension, SourcePreprocessor.of(md)
 
     def run(self, root: Element) -> None:
         """Link the words of a page's tree; take out the marks of its contexts.

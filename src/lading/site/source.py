@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from markdown import Markdown
 from markdown.preprocessors import Preprocessor
@@ -18,6 +18,7 @@ from markdown.preprocessors import Preprocessor
 FRONT_MATTER: Final = re.compile(r"-{3}[ \t]*\n.*?\n?(?:-{3}|\.{3})[ \t]*\n", re.DOTALL)
 TITLE: Final = re.compile(r"^# (?P<title>.*?)(?: *\{.*\})?$", re.MULTILINE)
 
+NAME: Final = "lading-source"
 BEFORE_ALL: Final = 1000
 """A preprocessor's priority above whatever changes the text."""
 
@@ -103,7 +104,14 @@ class SourcePreprocessor(Preprocessor):
     def __init__(self, md: Markdown) -> None:
         super().__init__(md)
         self.text = ""
-        md.preprocessors.register(self, "lading-source", BEFORE_ALL)
+        md.preprocessors.register(self, NAME, BEFORE_ALL)
+
+    @classmethod
+    def of(cls, md: Markdown) -> Self:
+        """Return the one of a parser. There can be but one: another of the same name would take its place unseen."""
+        found = md.preprocessors[NAME] if NAME in md.preprocessors else cls(md)
+        assert isinstance(found, cls)
+        return found
 
     def run(self, lines: list[str]) -> list[str]:
         """Return the lines as they are."""
