@@ -57,7 +57,7 @@ class Applied:
     def __call__(self, guest: Guest) -> None:
         self.times += 1
         # As Ansible does it: through a connection that is kept, with a folder for its own files.
-        assert guest.ssh.run("mkdir -p /root/.ansible/tmp; hostname > /etc/layered", 60).rc == 0
+        assert guest.ssh.run("mkdir -p ~root/.ansible/tmp; hostname > /etc/layered", 60).rc == 0
         self.then()
 
 
@@ -112,7 +112,7 @@ def test_a_layer_needs_no_other_snapshots_disk_and_no_client_that_is_gone(
     with Guest("worker1", spec, image, lab.workspace, tmp_path / "clone") as guest:
         guest.restore(found.memory, found.disk)
         # Before any client connects to the clone.
-        left = guest.ask("ls -A /root/.ansible 2> /dev/null; ss -Hnt state established", check=False)
+        left = guest.ask("ls -A ~root/.ansible 2> /dev/null; ss -Hnt state established", check=False)
         assert left.output.split() == []
         assert guest.ask("sync; echo 3 > /proc/sys/vm/drop_caches; cat /etc/layered").output.strip() == "worker1"
 

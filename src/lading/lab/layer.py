@@ -13,7 +13,7 @@ from lading.lab.machine import Machine
 LAYERING = 1
 # What a run of Ansible leaves: its folder, and a session of sshd that would wait for ever for a client that is gone.
 LEAVE = """
-rm -rf /root/.ansible
+rm -rf ~root/.ansible
 for try in $(seq 100); do
     [ -n "$(ss -Hnt state established '( sport = :22 )')" ] || break
     sleep 0.1
