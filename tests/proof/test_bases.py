@@ -304,6 +304,17 @@ def test_each_host_gets_the_bases_of_its_groups_those_below_first(workshop: Work
     }
 
 
+def test_a_host_of_the_deeper_path_alone_gets_only_that(workshop: Workshop) -> None:
+    workshop.path("ground", hosts={"any": {"groups": ["workers"]}})
+    workshop.path("base", builds_on=["ground"], hosts={"any": {"groups": ["builders", "workers"]}})
+    hosts = {"builder1": ["builders", "workers"], "login1": ["hpc", "workers"]}
+    workshop.path(builds_on=["base"], hosts={name: {"groups": groups} for name, groups in hosts.items()})
+    assert {name: layer.name for name, layer in layers(workshop).items()} == {
+        "builder1": "'ground' and 'base'",
+        "login1": "'ground'",
+    }
+
+
 def test_a_layer_brings_the_test_images_of_its_bases(workshop: Workshop) -> None:
     workshop.path("base", images={"small": {"suite": "trixie", "packages": ["dash"], "form": "dir"}})
     workshop.path(builds_on=["base"])

@@ -22,7 +22,7 @@ from lading.project import Catalogue
 from lading.proof.bench import failure_of, image_definitions, lab_variables, timeout_of
 from lading.proof.records import recall
 from lading.proof.signs import keep_signs
-from lading.recipe.bases import bases_in_order, takes
+from lading.recipe.bases import bases_in_order, own_groups, takes
 from lading.recipe.load import LoadedRecipe, load_recipe
 from lading.recipe.model import Host
 from lading.routes.playbook import PlaybookRoute, write_inventory
@@ -39,15 +39,11 @@ class BaseUnproven(UsageError):
 
 @dataclass(frozen=True)
 class Base:
-    """A path that another builds on, with the digest of its subject on the platform."""
+    """A path that another builds on, with the digest of its subject on the platform, and the groups that it is for."""
 
     loaded: LoadedRecipe
     subject: str
-
-    @property
-    def groups(self) -> list[str]:
-        """The groups of its one host."""
-        return [group for host in self.loaded.recipe.hosts.values() for group in host.groups]
+    groups: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -126,7 +122,8 @@ def foundation_of(catalogue: Catalogue, loaded: LoadedRecipe, platform: str) -> 
     bases = []
     for path_id in bases_in_order(catalogue, loaded.id):
         base = load_recipe(catalogue, path_id)
-        bases.append(Base(base, subject_of(catalogue, base, platform, tree).digest))
+        digest_now = subject_of(catalogue, base, platform, tree).digest
+        bases.append(Base(base, digest_now, own_groups(catalogue, path_id)))
     return Foundation(catalogue, loaded, platform, bases)
 
 

@@ -28,6 +28,21 @@ def bases_in_order(catalogue: Catalogue, path_id: str) -> list[str]:
     return found
 
 
+def own_groups(catalogue: Catalogue, path_id: str) -> list[str]:
+    """Return the groups that a path itself is for: those of its hosts, without those it is in for what it builds on.
+
+    So a host that is in the groups of the deeper path alone gets only that.
+    """
+    groups = [group for host in _groups_of_hosts(catalogue, path_id) for group in host]
+    deeper = {
+        group
+        for base in bases_in_order(catalogue, path_id)
+        for host in _groups_of_hosts(catalogue, base)
+        for group in host
+    }
+    return [group for group in groups if group not in deeper] or groups
+
+
 def takes(host: Host, groups: Collection[str]) -> bool:
     """Say whether a base whose host is in these groups is applied to a host of a path that builds on it."""
     return bool(set(host.groups) & set(groups))
@@ -49,7 +64,7 @@ def _misplaced(catalogue: Catalogue, base: str, recipe: Recipe) -> Iterator[str]
         yield f"'{base}' has {len(hosts)} hosts, and so far a path can only build on paths with one. Leave it out."
     if len(hosts) != 1:
         return
-    groups = hosts[0]
+    groups = own_groups(catalogue, base)
     placed = {name: host for name, host in recipe.hosts.items() if takes(host, groups)}
     if not placed:
         yield (
