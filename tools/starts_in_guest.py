@@ -75,7 +75,7 @@ class Account:
         if pause.exists():
             # It keeps the user namespace, and in that the storage mounted.
             os.kill(int(pause.read_text()), signal.SIGKILL)
-            time.sleep(1)
+            time.sleep(1)  # the mounts go soon after the process, and nothing tells when
         shutil.rmtree(AREA, ignore_errors=True)
         AREA.mkdir(mode=0o755)
         for part in PARTS:

@@ -122,8 +122,8 @@ def foundation_of(catalogue: Catalogue, loaded: LoadedRecipe, platform: str) -> 
     bases = []
     for path_id in bases_in_order(catalogue, loaded.id):
         base = load_recipe(catalogue, path_id)
-        digest_now = subject_of(catalogue, base, platform, tree).digest
-        bases.append(Base(base, digest_now, own_groups(catalogue, path_id)))
+        subject = subject_of(catalogue, base, platform, tree).digest
+        bases.append(Base(base, subject, own_groups(catalogue, path_id)))
     return Foundation(catalogue, loaded, platform, bases)
 
 
