@@ -74,9 +74,10 @@ def _recipe_types(root: Path) -> Iterable[Check]:
 
 def _program_types(root: Path) -> Iterable[Check]:
     """Look at each program that a role brings by itself: its modules import each other by their bare names."""
-    for folder in sorted({file.parent for file in root.glob("playbooks/roles/*/files/*/*.py")}):
+    for folder in sorted({file.parent for file in root.glob("playbooks/roles/*/files/**/*.py")}):
         files = tuple(str(file.relative_to(root)) for file in sorted(folder.glob("*.py")))
-        yield Check(f"mypy {folder.name}", ("mypy", "--no-error-summary", *files), {"MYPYPATH": str(folder)})
+        name = folder.name if folder.name != "files" else folder.parent.name
+        yield Check(f"mypy {name}", ("mypy", "--no-error-summary", *files), {"MYPYPATH": str(folder)})
 
 
 def _tracked(root: Path, pattern: str) -> list[str]:

@@ -70,3 +70,16 @@ def test_each_recipe_has_its_types_checked_by_itself(tmp_path: Path) -> None:
     assert [each.name for each in found] == ["mypy one", "mypy two"]
     assert found[0].argv[-1] == "recipes/one/test_worker.py"
     assert found[0].more_environment == {"MYPYPATH": "src:recipes/one"}
+
+
+def test_programs_that_roles_bring_are_looked_at_one_by_one(tmp_path: Path) -> None:
+    for name in ("one/files/alone.py", "two/files/program/a.py", "two/files/program/b.py", "two/tasks/no.py"):
+        file = tmp_path / "playbooks/roles" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    found = {made.name: made.argv[2:] for made in check._program_types(tmp_path)}
+    of_two = "playbooks/roles/two/files/program"
+    assert found == {
+        "mypy one": ("playbooks/roles/one/files/alone.py",),
+        "mypy program": (f"{of_two}/a.py", f"{of_two}/b.py"),
+    }
