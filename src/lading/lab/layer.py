@@ -10,7 +10,10 @@ from lading.lab.image import GuestImage, TestImageDefinition, digest
 from lading.lab.machine import Machine
 
 # Raised when what is done to a guest between a layer's `apply` and its snapshot changes.
-LAYERING = 1
+LAYERING = 2
+# What a package has enabled and its installation did not start comes with the next boot. A host that has the layer has
+# been booted since; without this, whatever boots it first would seem to have brought these units.
+START = "systemctl daemon-reload && systemctl start default.target"
 # What a run of Ansible leaves: its folder, and a session of sshd that would wait for ever for a client that is gone.
 LEAVE = """
 rm -rf ~root/.ansible
@@ -49,8 +52,9 @@ class Layer:
 
 
 def leave(guest: Guest) -> None:
-    """End what reached into the guest from outside, so that no clone waits for an answer, and let go of memory."""
+    """Let a guest be as after its next boot, with nothing that reaches in from outside, and let go of memory."""
     process.run(["ssh", "-F", guest.ssh.config, "-O", "exit", guest.name], check=False)
+    guest.ask(START, 60)
     guest.ask(LEAVE, 20)
     guest.ask(ZERO, 30, check=False)
 
