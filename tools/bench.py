@@ -1,7 +1,7 @@
 """Measure what the lab promises, in one run on this machine: `make bench`, or with ARGS=--lab without the proofs.
 
-The vocabulary's lint and cards are measured first; with ARGS=--words they alone. ARGS=--starts measures what pages
-show of the starts of containers, and nothing else (`tools.bench_starts`).
+The vocabulary's lint and cards are measured first; with ARGS=--words they alone. ARGS=--starts and ARGS=--shared
+measure what pages show of the starts of containers, and nothing else (`tools.bench_starts`, `tools.bench_shared`).
 
 A cold boot and restores of the same guest first, then a full proof of one path with warm caches, then the same
 again with nothing changed. Anything else that keeps the machine busy shows in the numbers.
@@ -24,7 +24,7 @@ from lading.lab.workspace import opened_workspace
 from lading.process import ended_by_signals
 from lading.project import find_catalogue
 from lading.recipe.platforms import load_platforms
-from tools import bench_starts, bench_words
+from tools import bench_shared, bench_starts, bench_words
 
 PLATFORM: Final = "debian13"
 PATH: Final = "apptainer-unprivileged"
@@ -117,6 +117,8 @@ def main(arguments: list[str]) -> int:
     """Measure, print, and end with 1 if a promise was not kept."""
     if "--starts" in arguments:
         return bench_starts.main()
+    if "--shared" in arguments:
+        return bench_shared.main()
     words_well = "--lab" in arguments or bench_words.main() == 0
     if "--words" in arguments:
         return 0 if words_well else 1

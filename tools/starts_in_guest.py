@@ -1,4 +1,4 @@
-"""Runs in a guest, as root, to time how long starts take: `tools/bench_starts.py` sends it there.
+"""Runs in a guest, as root, to time how long starts take: `tools/bench_figures.py` sends it there.
 
 It gets a plan as JSON in its argument, and prints as JSON what it found. It uses the guest's own Python and nothing
 else.
@@ -7,8 +7,10 @@ else.
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +26,9 @@ PARTS: Final = ("run", "data", "cache")
 TMP: Final = Path("/tmp")  # noqa: S108 - where Apptainer unpacks, unless told otherwise
 LIMIT: Final = 180
 """Seconds that one start may take."""
+
+KEEPALIVE: Final = "SEQUENCE"
+"""What an NFS client sends so that the server does not forget it, whether anything is read or not."""
 
 
 def rounds(forms: Sequence[str], first: int, later: int) -> Iterator[tuple[str, int, list[str]]]:
@@ -95,27 +100,84 @@ def stored() -> int:
     return int(said.split()[-2])
 
 
-def measure(account: Account, commands: dict[str, list[str]], first: int, later: int) -> Iterator[list[Any]]:
-    """Yield form, run, number, seconds, and for first runs the MiB that they stored."""
+def traffic(mountstats: str, point: str) -> tuple[int, int]:
+    """Return how many requests an NFS mount has sent, and how many bytes of files it has got.
+
+    Of `bytes:` the fifth number is what files were read from the server, and of each operation the first one counts
+    requests: https://github.com/torvalds/linux/blob/v6.12/include/linux/nfs_iostat.h and net/sunrpc/stats.c.
+    """
+    _, _, section = mountstats.partition(f" mounted on {point} with fstype nfs")
+    amounts, _, operations = section.partition("\ndevice ")[0].partition("per-op statistics")
+    told = re.search(r"^\s+bytes:\s+(.*)$", amounts, re.MULTILINE)
+    counts = re.findall(r"^\s+(\w+): (\d+)", operations, re.MULTILINE)
+    if told is None or not counts:
+        sys.exit(f"'{point}' is no NFS mount that tells what was read from it.")
+    return sum(int(count) for name, count in counts if name != KEEPALIVE), int(told[1].split()[4])
+
+
+class Share:
+    """A folder of a file server that is mounted at `point`; whoever connects to `port` there empties its caches."""
+
+    def __init__(self, server: str, folder: str, point: str, options: str, port: int) -> None:
+        self._server, self._port, self._point = server, port, point
+        self._mount = ["mount", "-t", "nfs4", "-o", options, f"{server}:{folder}", point]
+
+    def mount_anew(self) -> None:
+        """Mount it as if the server had never read anything of it, nor this host's client."""
+        until = time.monotonic() + LIMIT
+        while subprocess.run(["umount", self._point], check=False).returncode:
+            if time.monotonic() > until:
+                sys.exit(f"'{self._point}' is still in use.")
+            time.sleep(1)  # what mounted a file of it with FUSE ends soon after the container, and nothing tells when
+        with socket.create_connection((self._server, self._port), LIMIT) as connection:
+            connection.recv(1)  # it says a word when it is done
+        subprocess.run(self._mount, check=True)
+
+    def traffic(self) -> tuple[int, int]:
+        """Return requests and bytes since it was mounted, once no more come: a file may be closed after a start."""
+        before = None
+        while (now := traffic(Path("/proc/self/mountstats").read_text(), self._point)) != before:
+            before = now
+            time.sleep(0.3)
+        return now
+
+
+def measure(
+    account: Account, commands: dict[str, list[str]], first: int, later: int, share: Share | None = None
+) -> Iterator[list[Any]]:
+    """Yield form, run, number, seconds, and for first runs the MiB that they stored.
+
+    With a share also how many requests went to its server, and how many MiB came from there.
+    """
     for kind, number, order in rounds(list(commands), first, later):
         if kind == "first":
             account.empty()
         for form in order:
-            before = 0
+            stored_before, sent, moved = 0, 0, 0
             if kind == "first":
-                before = stored()
+                stored_before = stored()
+                if share:
+                    share.mount_anew()
                 drop_caches()
+            if share:
+                sent, moved = share.traffic()
             seconds, _ = account.run(commands[form])
-            if kind != "warm":
-                used = max(0, stored() - before) / 1024 if kind == "first" else None
-                yield [form, kind, number, seconds, used]
+            if kind == "warm":
+                continue
+            used = max(0, stored() - stored_before) / 1024 if kind == "first" else None
+            found = [form, kind, number, seconds, used]
+            if share:
+                sent_then, moved_then = share.traffic()
+                found += [sent_then - sent, (moved_then - moved) / 1024**2]
+            yield found
 
 
 def main() -> None:
     """Do what the plan says."""
     plan = json.loads(sys.argv[1])
     account = Account(plan["user"])
-    starts = list(measure(account, plan["commands"], plan["first"], plan["later"]))
+    share = Share(**plan["share"]) if "share" in plan else None
+    starts = list(measure(account, plan["commands"], plan["first"], plan["later"], share))
     answers = {name: account.run(argv)[1] for name, argv in plan["questions"].items()}
     print(json.dumps({"starts": starts, "answers": answers}))
 

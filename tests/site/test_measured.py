@@ -32,6 +32,17 @@ samovar,next,1,4.0,
 samovar,next,2,4.0,
 samovar,next,3,4.0,
 """
+SERVED = """\
+form,run,number,seconds,disk_mib,requests,moved_mib
+kettle,first,1,12.5,0.0,3214,14.25
+kettle,next,1,3.0,,12,0
+kettle,next,2,1.0,,10,0.00
+kettle,next,3,2.0,,11,0.00
+samovar,first,1,20.0,41.25,0,0.00
+samovar,next,1,4.0,,0,0.00
+samovar,next,2,4.0,,0,0.00
+samovar,next,3,4.0,,0,0.00
+"""
 JSON: dict[str, Any] = {
     "title": "How long <water> takes & boils",
     "measured": "2026-11-21",
@@ -76,10 +87,21 @@ def dressed(catalogue: Catalogue, table: str = CSV) -> None:
     put(catalogue, table)
 
 
+def charts_of(page: str) -> list[Element]:
+    """Return the page's charts, which have to be well-formed XML."""
+    return [fromstring(found) for found in re.findall(r"<svg.*?</svg>", page, re.DOTALL)]
+
+
 def chart_of(page: str) -> Element:
-    """Return the page's one chart, which has to be well-formed XML."""
-    (found,) = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
-    return fromstring(found)
+    """Return the page's one chart."""
+    (chart,) = charts_of(page)
+    return chart
+
+
+def told_of(chart: Element) -> list[str | None]:
+    """Return title and description of a chart, as it is told to those who do not see it."""
+    told = {part.get("id"): part.text for part in chart if part.tag in {"title", "desc"}}
+    return [told[name] for name in chart.get("aria-labelledby", "").split()]
 
 
 def words(page: str) -> str:
@@ -127,8 +149,7 @@ def test_the_page_links_both_files(catalogue: Catalogue, convert: Convert) -> No
 def test_the_chart_is_told_in_words_and_fetches_nothing(convert: Convert) -> None:
     chart = chart_of(convert(TEXT))
     assert chart.get("role") == "img"
-    told = {part.get("id"): part.text for part in chart if part.tag in {"title", "desc"}}
-    assert [told[name] for name in chart.get("aria-labelledby", "").split()] == [
+    assert told_of(chart) == [
         "How long <water> takes & boils, in seconds",
         "A <kettle> & lid: first 12.5 s, next 2.00 s; A samovar: first 20.0 s, next 4.00 s.",
     ]
@@ -136,6 +157,76 @@ def test_the_chart_is_told_in_words_and_fetches_nothing(convert: Convert) -> Non
     assert not re.search(
         r"href|url\(|https?:|style=|<script", convert(TEXT).partition("<svg")[2].partition("</svg>")[0]
     )
+
+
+def test_of_what_a_server_sent_the_table_tells_a_line_a_run(catalogue: Catalogue, convert: Convert) -> None:
+    put(catalogue, SERVED)
+    page = convert(TEXT)
+    (body,) = re.findall(r"<tbody>.*?</tbody>", page, re.DOTALL)
+    assert [words(row) for row in body.split("</tr>")[:-1]] == [
+        "A <kettle> & lid first 3,214 14.2 MiB 12.5 s",
+        "next 11 10–12 – 2.00 s 1.00–3.00",
+        "A samovar 28.3 MiB on disk 41.2 MiB stored by first run first 0 – 20.0 s",
+        "next 0 – 4.00 s",
+    ]
+    assert body.count('rowspan="2"') == 2
+
+
+def test_requests_have_a_chart_beside_that_of_seconds(catalogue: Catalogue, convert: Convert) -> None:
+    put(catalogue, SERVED)
+    page = convert(TEXT)
+    requests, seconds = charts_of(page)
+    assert told_of(requests) == [
+        "How long <water> takes & boils, in requests to the file server",
+        "A <kettle> & lid: first 3,214, next 11; A samovar: first 0, next 0.",
+    ]
+    ids = [part.get("id") for chart in (requests, seconds) for part in chart if part.get("id")]
+    assert len(set(ids)) == len(ids) == 4
+    assert [mark.text for mark in requests.iter("text") if mark.get("y") == max_y(requests)] == [
+        "0", "1,000", "2,000", "3,000",
+    ]  # fmt: skip
+    put(catalogue)
+    assert told_of(seconds) == told_of(chart_of(convert(TEXT)))
+    assert re.findall(r'class="chart-title">(.*?)<', page) == ["Requests to the file server", "Seconds"]
+
+
+def test_a_server_that_nobody_asked_anything_has_a_chart_too(catalogue: Catalogue, convert: Convert) -> None:
+    put(catalogue, re.sub(r",[0-9]+,[0-9.]+$", ",0,0", SERVED, flags=re.MULTILINE))
+    requests, _ = charts_of(convert(TEXT))
+    assert {bar.get("width") for bar in requests.iter("rect")} == {"0.00%"}
+
+
+def max_y(chart: Element) -> str:
+    """Return where the lowest text of a chart is: its scale."""
+    return max((text.get("y", "") for text in chart.iter("text")), key=float)
+
+
+@pytest.mark.parametrize("accelerator,table,told", [("tcg", SERVED, True), ("kvm", SERVED, False), ("tcg", CSV, False)])
+def test_what_a_slow_processor_does_not_change_is_told(
+    catalogue: Catalogue, convert: Convert, accelerator: str, table: str, told: bool
+) -> None:
+    put(catalogue, table, {**JSON, "accelerator": accelerator})
+    assert ("hardly depends on that" in convert(TEXT)) == told
+
+
+@pytest.mark.parametrize(
+    "change,message",
+    [
+        (lambda text: text.replace(",moved_mib", ""), "pots.csv:1: the first line has to be 'form,run,"),
+        (lambda text: text.replace("requests,moved", "moved,requests"), "pots.csv:1: the first line has to be"),
+        (lambda text: text.replace(",,12,0", ",,12"), "pots.csv:3: a line has 7 cells, and this one 6."),
+        (lambda text: text.replace("3214", ""), "pots.csv:2: '' is no number of requests."),
+        (lambda text: text.replace("3214", "3214.5"), "pots.csv:2: '3214.5' is no number of requests."),
+        (lambda text: text.replace("14.25", ""), "pots.csv:2: moved_mib is '', which is no amount."),
+        (lambda text: text.replace("14.25", "-1"), "pots.csv:2: moved_mib is '-1', which is no amount."),
+    ],
+)
+def test_every_start_tells_what_the_server_did_or_none(
+    catalogue: Catalogue, convert: Convert, change: Callable[[str], str], message: str
+) -> None:
+    put(catalogue, change(SERVED))
+    with pytest.raises(MarkerError, match=re.escape(f"docs/assets/measured/{message}")):
+        convert(TEXT)
 
 
 def test_bars_and_whiskers_are_as_long_as_what_they_stand_for(convert: Convert) -> None:

@@ -9,19 +9,10 @@ from typing import Any
 import pytest
 
 from lading.errors import LabError, UsageError
-from lading.site.measurement import Conditions, Start, files_of
-from tools import starts_in_guest
-from tools.bench_starts import (
-    FORMS,
-    QUESTIONS,
-    as_csv,
-    as_json,
-    conditions_from,
-    plan,
-    starts_from,
-    summary,
-    write,
-)
+from lading.site.measurement import Conditions, Measurement, Start, files_of
+from tools import bench_figures, starts_in_guest
+from tools.bench_figures import as_csv, as_json, summary
+from tools.bench_starts import FORMS, NAME, QUESTIONS, plan, understand
 from tools.starts_in_guest import rounds
 
 PLACE = {"measured": date(2026, 11, 21), "platform": "debian13", "accelerator": "tcg", "cpus": 1, "memory_mib": 2048}
@@ -46,7 +37,15 @@ FOUND: list[list[Any]] = [
 
 
 def conditions(**answers: str) -> Conditions:
-    return conditions_from({**ANSWERS, **answers}, PLACE)
+    return bench_figures.conditions_from(understand, {**ANSWERS, **answers}, PLACE)
+
+
+def starts_from(found: list[list[Any]]) -> list[Start]:
+    return bench_figures.starts_from(found, FORMS)
+
+
+def write(docs: Path, said: Conditions, starts: list[Start]) -> Measurement:
+    return bench_figures.write(docs, NAME, said, starts)
 
 
 def test_each_round_begins_with_another_form() -> None:

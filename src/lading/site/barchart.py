@@ -38,7 +38,7 @@ def add_chart(
 ) -> Element:
     """Add a chart with a group of bars for each heading; `id` has to be the page's only one.
 
-    A bar whose whisker has no length gets none.
+    A bar whose whisker has no length gets none. Without a `unit` the scale tells numbers.
     """
     bars = [bar for group in groups.values() for bar in group]
     scale = Scale(max(max(bar.value, bar.high) for bar in bars))
@@ -93,7 +93,7 @@ def _add_scale(chart: Element, scale: Scale, height: int, unit: str) -> None:
         place = scale.place(mark)
         add(chart, "line", css="chart-mark", x1=place, x2=place, y1="0", y2=str(height))
         anchor = "middle" if mark else "start"
-        add(chart, "text", f"{mark:g} {unit}", "chart-number", x=place, y=str(height + 15), text_anchor=anchor)
+        add(chart, "text", f"{mark:,g} {unit}".rstrip(), "chart-number", x=place, y=str(height + 15), text_anchor=anchor)
 
 
 def _add_bar(chart: Element, scale: Scale, bar: Bar, top: int) -> None:

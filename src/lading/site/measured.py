@@ -1,11 +1,12 @@
 """The extension that shows measurements.
 
-`/// measured | NAME` is a table and a chart of `assets/measured/NAME.csv`, below the folder of pages, with what
+`/// measured | NAME` is a table and charts of `assets/measured/NAME.csv`, below the folder of pages, with what
 `NAME.json` beside it says of where that was measured.
 """
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 from xml.etree.ElementTree import Element
 
@@ -17,7 +18,7 @@ from lading.recipe.platforms import load_platforms
 from lading.site.barchart import Bar, add_chart
 from lading.site.catalogue import CatalogueExtension
 from lading.site.markers import ABOVE_PARAGRAPHS, MarkerProcessor, add, add_table
-from lading.site.measurement import FOLDER, Measurement, Times, files_of, read_measurement
+from lading.site.measurement import FOLDER, RUNS, Measurement, Run, Spread, files_of, read_measurement
 from lading.site.source import SourcePreprocessor, pages_of
 from lading.site.words import day
 from lading.sizes import size_text
@@ -26,6 +27,25 @@ EMULATED: Final = (
     ", whose processor was emulated: every time is several times longer than on a host of yours, so compare the forms "
     "with each other"
 )
+TRAFFIC: Final = "How many requests went to the file server, and how much came from it, hardly depends on that."
+
+Say = Callable[[float], str]
+"""Puts an amount into words."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What a chart shows of each start: how it is called, how one amount is said, and the unit on the scale.
+
+    `suffix` tells the charts of one measurement from each other.
+    """
+
+    name: str
+    title: str
+    of: Callable[[Measurement, str, Run], Spread]
+    say: Say
+    unit: str = ""
+    suffix: str = ""
 
 
 class MeasuredExtension(CatalogueExtension):
@@ -50,8 +70,12 @@ class MeasuredExtension(CatalogueExtension):
                 hint="Put it on a page below the folder of pages, whose text no other page has.",
             )
         figure = add(parent, "figure", css="measured")
-        _add_table(figure, measurement)
-        _add_chart(figure, measurement)
+        if measurement.has_traffic:
+            _add_traffic_table(figure, measurement)
+            _add_charts(figure, measurement)
+        else:
+            _add_table(figure, measurement)
+            _add_chart(figure, measurement, SECONDS)
         caption = add(figure, "figcaption")
         links = add(caption, "p", f"{_caption(measurement)} ")
         for file, words in zip(files_of(docs, argument), ("Figures (CSV)", "where from (JSON)"), strict=True):
@@ -93,7 +117,8 @@ def _caption(measurement: Measurement) -> str:
         f"Each form was started {often} with nothing in memory and nothing stored, then {later} times more, in turn "
         "with the others. Told are the run in the middle, the fastest and the slowest."
     )
-    return " ".join([f"Measured on {day(said.measured)}", where, how, *said.notes])
+    traffic = [TRAFFIC] if measurement.has_traffic and said.accelerator == "tcg" else []
+    return " ".join([f"Measured on {day(said.measured)}", where, *traffic, how, *said.notes])
 
 
 def _add_table(parent: Element, measurement: Measurement) -> None:
@@ -102,35 +127,71 @@ def _add_table(parent: Element, measurement: Measurement) -> None:
     for name, form in measurement.conditions.forms.items():
         line = add(body, "tr")
         add(line, "td", form.title)
-        for run in ("first", "next"):
+        for run in RUNS:
             _add_times(add(line, "td"), measurement.times(name, run))
         for size in (form.published_mib, measurement.disk_mib(name)):
             add(line, "td", mebibytes(size))
 
 
-def _add_times(cell: Element, times: Times) -> None:
-    add(cell, "strong", seconds(times.median))
-    if times.fastest < times.slowest:
-        digits = _digits(times.slowest)
-        add(cell, "span", f" {times.fastest:.{digits}f}–{times.slowest:.{digits}f}", "table-note")
+def _add_traffic_table(parent: Element, measurement: Measurement) -> None:
+    """Add a table with two lines a form: with one, it would be too broad for a phone."""
+    titles = ("What is started", "Run", "Requests", "From the server", "Time")
+    body = add_table(parent, "measured-table", titles)
+    for name, form in measurement.conditions.forms.items():
+        for run in RUNS:
+            line = add(body, "tr")
+            if run == RUNS[0]:
+                cell = add(line, "th", form.title, scope="rowgroup", rowspan=str(len(RUNS)))
+                for size in filter(None, _sizes(measurement, name)):
+                    add(cell, "span", size, "table-note")
+            add(line, "td", run, "measured-run")
+            _add_spread(add(line, "td"), measurement.requests(name, run), count)
+            add(line, "td", mebibytes(measurement.moved_mib(name, run).median))
+            _add_times(add(line, "td"), measurement.times(name, run))
 
 
-def _add_chart(parent: Element, measurement: Measurement) -> None:
+def _sizes(measurement: Measurement, form: str) -> Iterator[str]:
+    """Yield what a form takes on disk, and what its first run stores besides."""
+    published, stored = measurement.conditions.forms[form].published_mib, measurement.disk_mib(form)
+    yield f"{mebibytes(published)} on disk" if published else ""
+    yield f"{mebibytes(stored)} stored by first run" if stored else ""
+
+
+def _add_times(cell: Element, times: Spread) -> None:
+    digits = _digits(times.most)
+    _add_spread(cell, times, seconds, lambda amount: f"{amount:.{digits}f}")
+
+
+def _add_spread(cell: Element, spread: Spread, say: Say, say_short: Say | None = None) -> None:
+    """Add what the middle one of equal runs took, and from where to where they went, in fewer words if there are."""
+    say_short = say_short or say
+    add(cell, "strong", say(spread.median))
+    if spread.least < spread.most:
+        add(cell, "span", f" {say_short(spread.least)}–{say_short(spread.most)}", "table-note")
+
+
+def _add_charts(parent: Element, measurement: Measurement) -> None:
+    """Add requests and seconds side by side: first that which a slow processor does not change."""
+    charts = add(parent, "div", css="charts")
+    for quantity in (REQUESTS, SECONDS):
+        box = add(charts, "div")
+        add(box, "p", quantity.title, "chart-title")
+        _add_chart(box, measurement, quantity)
+
+
+def _add_chart(parent: Element, measurement: Measurement, quantity: Quantity) -> None:
     forms = measurement.conditions.forms
-    groups = {form.title: list(_bars(measurement, name)) for name, form in forms.items()}
-    described = "; ".join(
-        f"{form.title}: first {seconds(measurement.times(name, 'first').median)}, "
-        f"next {seconds(measurement.times(name, 'next').median)}"
-        for name, form in forms.items()
-    )
-    title = f"{measurement.conditions.title}, in seconds"
-    add_chart(parent, f"measured-{measurement.name}", title, f"{described}.", groups, "s")
+    groups = {form.title: list(_bars(measurement, name, quantity)) for name, form in forms.items()}
+    described = "; ".join(f"{title}: {', '.join(bar.says for bar in bars)}" for title, bars in groups.items())
+    title = f"{measurement.conditions.title}, in {quantity.name}"
+    add_chart(parent, f"measured-{measurement.name}{quantity.suffix}", title, f"{described}.", groups, quantity.unit)
 
 
-def _bars(measurement: Measurement, form: str) -> Iterator[Bar]:
-    for run in ("first", "next"):
-        times = measurement.times(form, run)
-        yield Bar(times.median, times.fastest, times.slowest, f"{run} {seconds(times.median)}", f"chart-bar--{run}")
+def _bars(measurement: Measurement, form: str, quantity: Quantity) -> Iterator[Bar]:
+    for run in RUNS:
+        spread = quantity.of(measurement, form, run)
+        says = f"{run} {quantity.say(spread.median)}"
+        yield Bar(spread.median, spread.least, spread.most, says, f"chart-bar--{run}")
 
 
 def seconds(amount: float) -> str:
@@ -152,6 +213,20 @@ def _digits(amount: float) -> int:
     return 1 if amount >= 10 else 2 if amount >= 0.1 else 3
 
 
+def count(amount: float) -> str:
+    """Return a number of things; the mean of two may be half a thing more, which nobody wants to know.
+
+    Example:
+        ```python
+        from lading.site.measured import count
+
+        print(count(0), count(12.5), count(3214))
+        #> 0 12 3,214
+        ```
+    """
+    return f"{amount:,.0f}"
+
+
 def mebibytes(amount: float) -> str:
     """Return a size; nothing at all is a dash.
 
@@ -166,6 +241,12 @@ def mebibytes(amount: float) -> str:
     if not amount:
         return "–"
     return "<0.1 MiB" if amount < 0.05 else f"{amount:.1f} MiB"
+
+
+SECONDS: Final = Quantity("seconds", "Seconds", Measurement.times, seconds, unit="s")
+REQUESTS: Final = Quantity(
+    "requests to the file server", "Requests to the file server", Measurement.requests, count, suffix="-requests"
+)
 
 
 def makeExtension(**options: Any) -> MeasuredExtension:  # noqa: N802 - the name that Python-Markdown looks for

@@ -1,6 +1,6 @@
 """Measurements that pages show: figures as CSV, and beside them, as JSON, where and of what they were taken.
 
-`tools/bench_starts.py` writes both, and nobody else: figures that were typed by hand would be nobody's.
+`make bench` writes both (`tools.bench_figures`), and nobody else: figures that were typed by hand would be nobody's.
 """
 
 import csv
@@ -8,7 +8,7 @@ import io
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
@@ -25,7 +25,10 @@ FOLDER: Final = Path("assets/measured")
 """Where measurements lie, below the folder of pages: a builder copies them into the site."""
 
 HEADER: Final = ("form", "run", "number", "seconds", "disk_mib")
-AGAIN: Final = "Measure it again: 'make bench ARGS=--starts' writes both files whole."
+TRAFFIC: Final = ("requests", "moved_mib")
+"""What a table has besides if the starts read from a file server: of every start, or of none."""
+
+AGAIN: Final = "Measure it again: 'make bench ARGS=--starts', or 'ARGS=--shared', writes both files whole."
 
 Run = Literal["first", "next"]
 RUNS: Final[tuple[Run, ...]] = get_args(Run)
@@ -36,7 +39,7 @@ Text = Annotated[str, Field(min_length=1)]
 class Start:
     """One start: of which form, whether with nothing cached, how many seconds, and MiB of disk that it used up.
 
-    The disk is told of first runs alone.
+    The disk is told of first runs alone. `requests` went to a file server, and `moved_mib` came from it.
     """
 
     form: str
@@ -44,6 +47,8 @@ class Start:
     number: int
     seconds: float
     disk_mib: float | None = None
+    requests: int | None = None
+    moved_mib: float | None = None
 
 
 class Form(BaseModel):
@@ -75,23 +80,23 @@ class Conditions(BaseModel):
 
 
 @dataclass(frozen=True)
-class Times:
-    """Seconds of equal runs."""
+class Spread:
+    """What equal runs took: seconds, requests or MiB."""
 
-    seconds: tuple[float, ...]
+    amounts: tuple[float, ...]
 
     @property
     def median(self) -> float:
         """The one in the middle; of two in the middle their mean."""
-        return statistics.median(self.seconds)
+        return statistics.median(self.amounts)
 
     @property
-    def fastest(self) -> float:
-        return min(self.seconds)
+    def least(self) -> float:
+        return min(self.amounts)
 
     @property
-    def slowest(self) -> float:
-        return max(self.seconds)
+    def most(self) -> float:
+        return max(self.amounts)
 
 
 @dataclass(frozen=True)
@@ -102,8 +107,22 @@ class Measurement:
     conditions: Conditions
     starts: tuple[Start, ...]
 
-    def times(self, form: str, run: Run) -> Times:
-        return Times(tuple(start.seconds for start in self._of(form, run)))
+    @property
+    def has_traffic(self) -> bool:
+        """Whether the starts tell of requests to a file server."""
+        return any(start.requests is not None for start in self.starts)
+
+    def times(self, form: str, run: Run) -> Spread:
+        """Return the seconds of a form's runs."""
+        return Spread(tuple(start.seconds for start in self._of(form, run)))
+
+    def requests(self, form: str, run: Run) -> Spread:
+        """Return how many requests each of a form's runs sent to the file server."""
+        return Spread(tuple(start.requests or 0 for start in self._of(form, run)))
+
+    def moved_mib(self, form: str, run: Run) -> Spread:
+        """Return the MiB that came from the file server for each of a form's runs."""
+        return Spread(tuple(start.moved_mib or 0 for start in self._of(form, run)))
 
     def disk_mib(self, form: str) -> float:
         """Return the disk that a first run of a form used up, beyond what is published; of several the median."""
@@ -142,12 +161,14 @@ def parse_starts(text: str, shown: str, forms: Sequence[str]) -> tuple[Start, ..
         InputError: they are not; the message tells each line that is wrong.
     """
     lines = list(csv.reader(io.StringIO(text), strict=False))
-    if not lines or tuple(lines[0]) != HEADER:
-        refuse([Problem(shown, 1, "", f"the first line has to be '{','.join(HEADER)}'.")], AGAIN)
+    header = tuple(lines[0]) if lines else ()
+    if header not in {HEADER, HEADER + TRAFFIC}:
+        said = f"the first line has to be '{','.join(HEADER)}', with ',{','.join(TRAFFIC)}' behind it or nothing."
+        refuse([Problem(shown, 1, "", said)], AGAIN)
     starts, problems, counted = [], [], dict.fromkeys(((form, run) for form in forms for run in RUNS), 0)
     for number, cells in enumerate(lines[1:], start=2):
         try:
-            start = _start(cells, forms)
+            start = _start(cells, header, forms)
             counted[start.form, start.run] += 1
             if start.number != counted[start.form, start.run]:
                 raise UsageError(f"this should be number {counted[start.form, start.run]} of its form and run.")
@@ -159,15 +180,15 @@ def parse_starts(text: str, shown: str, forms: Sequence[str]) -> tuple[Start, ..
     return tuple(starts)
 
 
-def _start(cells: Sequence[str], forms: Sequence[str]) -> Start:
+def _start(cells: Sequence[str], header: Sequence[str], forms: Sequence[str]) -> Start:
     """Return the start that a line tells of.
 
     Raises:
         UsageError: it tells of none.
     """
-    if len(cells) != len(HEADER):
-        raise UsageError(f"a line has {len(HEADER)} cells, and this one {len(cells)}.")
-    form, said, number, seconds, disk = cells
+    if len(cells) != len(header):
+        raise UsageError(f"a line has {len(header)} cells, and this one {len(cells)}.")
+    form, said, number, seconds, disk, *traffic = cells
     if form not in forms:
         raise UsageError(f"no form is called '{form}'{did_you_mean(form, forms)}")
     run = next((run for run in RUNS if run == said), None)
@@ -175,10 +196,20 @@ def _start(cells: Sequence[str], forms: Sequence[str]) -> Start:
         raise UsageError(f"a run is one of {' and '.join(RUNS)}, and not '{said}'.")
     if (run == "first") != bool(disk):
         raise UsageError("disk_mib belongs to each first run, and to no other.")
-    if not (number.isascii() and number.isdigit()):
+    if not _is_count(number):
         raise UsageError(f"'{number}' is no number of a run.")
     used = _amount("disk_mib", disk) if disk else None
-    return Start(form, run, int(number), _amount("seconds", seconds), used)
+    start = Start(form, run, int(number), _amount("seconds", seconds), used)
+    if not traffic:
+        return start
+    requests, moved = traffic
+    if not _is_count(requests):
+        raise UsageError(f"'{requests}' is no number of requests.")
+    return replace(start, requests=int(requests), moved_mib=_amount("moved_mib", moved))
+
+
+def _is_count(said: str) -> bool:
+    return said.isascii() and said.isdigit()
 
 
 def _amount(name: str, said: str) -> float:
