@@ -73,11 +73,16 @@ def _recipe_types(root: Path) -> Iterable[Check]:
 
 
 def _program_types(root: Path) -> Iterable[Check]:
-    """Look at each program that a role brings by itself: its modules import each other by their bare names."""
-    for folder in sorted({file.parent for file in root.glob("playbooks/roles/*/files/**/*.py")}):
+    """Look at each program that a role brings by itself: its modules import each other by their bare names.
+
+    One may use another's modules, so those of all are on the path, its own before the others'.
+    """
+    folders = sorted({file.parent for file in root.glob("playbooks/roles/*/files/**/*.py")})
+    for folder in folders:
+        path = os.pathsep.join(map(str, [folder, *(other for other in folders if other != folder)]))
         files = tuple(str(file.relative_to(root)) for file in sorted(folder.glob("*.py")))
         name = folder.name if folder.name != "files" else folder.parent.name
-        yield Check(f"mypy {name}", ("mypy", "--no-error-summary", *files), {"MYPYPATH": str(folder)})
+        yield Check(f"mypy {name}", ("mypy", "--no-error-summary", *files), {"MYPYPATH": path})
 
 
 def _tracked(root: Path, pattern: str) -> list[str]:

@@ -68,6 +68,8 @@ IGNORED: Final = (
     Ignored("sysctl:vm.compact_memory", "an order, not a setting"),
     Ignored("sysctl:vm.drop_caches", "an order, not a setting"),
     Ignored("sysctl:vm.stat_refresh", "an order, not a setting"),
+    Ignored("sysctl:vm.admin_reserve_kbytes", BOOT_MEMORY),
+    Ignored("sysctl:vm.user_reserve_kbytes", BOOT_MEMORY),
     Ignored("mount:/run/credentials/*", "comes and goes with a unit"),
     Ignored("mount:/run/netns*", "comes and goes with network namespaces"),
     Ignored("mount:/run/user/*", SESSION),
