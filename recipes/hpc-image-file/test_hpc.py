@@ -37,6 +37,12 @@ NO_NETWORK = """
     """
 AS_ROOT = {
     "others": f"find -H {AREA} ! -type l \\( ! -user root -o -perm /022 \\)",
+    "above": f"""
+        folder=$(realpath {AREA})
+        while [ "$folder" != / ]; do
+            folder=$(dirname "$folder"); find "$folder" -maxdepth 0 \\( ! -user root -o -perm /022 \\)
+        done
+        """,
     "listed": f"find -H {AREA} -mindepth 1 -maxdepth 1 -printf '%f\\n'",
     "offline": NO_NETWORK,
     "cvmfs": "findmnt --noheadings --types fuse,fuse.cvmfs2 --list | grep cvmfs",
@@ -87,6 +93,7 @@ def of_each(host: Host, site: Site, commands: Mapping[str, str], *, root: bool =
     """Run commands for each image, in the folder of its versions, as an ordinary user."""
     images = site.variables["image_file_images"]
     assert isinstance(images, dict)
+    assert images, "image_file_images names no image, so there is nothing to look at."
     found = {}
     for name in sorted(images):
         inside = {key: f'cd "{AREA}/$NAME" || exit 1\n{command}' for key, command in commands.items()}
@@ -135,10 +142,11 @@ def test_image_is_the_one_that_was_signed(seen: dict[str, Facts]) -> None:
 
 
 def test_nobody_but_root_can_change_images_or_keys(below: dict[str, Facts]) -> None:
-    """Images, keys and all folders on the way to them belong to root, and nobody else can write there."""
+    """Images, keys and all folders on the way to them are root's, and nobody else can write there."""
     for name, facts in below.items():
         assert {name, "trusted.gpg", ".incoming"} <= set(facts["listed"].stdout.split("\n")), said(facts["listed"])
         assert facts["others"].stdout == "", said(facts["others"])
+        assert facts["above"].stdout == "", said(facts["above"])
 
 
 def test_image_runs_from_its_file(seen: dict[str, Facts]) -> None:

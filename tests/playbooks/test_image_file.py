@@ -633,7 +633,9 @@ def test_interrupted_it_ends_without_a_word_and_leaves_nothing(area: Area, tmp_p
         f'#!/bin/sh\nif [ -e {area.folder}/.incoming ]; then kill -INT $PPID; sleep 1; fi\nexec /usr/bin/gpgv "$@"\n'
     )
     (tmp_path / "gpgv").chmod(0o755)
-    done = area.ended("accept", area.arrived(), PATH=f"{tmp_path}:{os.environ['PATH']}")
+    # Whoever runs these tests in the background of a shell has the signal ignored, and programs inherit that.
+    listens = ("env", "--default-signal=INT")
+    done = area.ended("accept", area.arrived(), before=listens, PATH=f"{tmp_path}:{os.environ['PATH']}")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
     assert area.leftovers == []
 
