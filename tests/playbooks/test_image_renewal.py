@@ -191,7 +191,7 @@ bash:
   Candidate: 5.2.37-2+b5
   Version table:
      5.2.37-2+b5 500
-        500 http://deb.debian.org/debian trixie/main amd64 Packages
+        500 http://mirror.site.example/debian trixie/main amd64 Packages
 libstdc++6:
   Installed: (none)
   Candidate: (none)
