@@ -1,16 +1,20 @@
-"""The modules of `container-image`, and keys that sign."""
+"""The modules of `container-image`, keys that sign, and an area where `image-file` takes images over."""
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from tests.playbooks.container_image import SIGNER, imported
+from tests.playbooks.image_file import APPTAINER, PROGRAM, Area
+from tests.playbooks.modules import load
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +83,27 @@ def keys() -> Iterator[Keys]:
     with own_keys() as keys:
         keys.make(SIGNER)
         yield keys
+
+
+@pytest.fixture
+def area(keys: Keys, tmp_path: Path) -> Area:
+    return Area(tmp_path / "area", keys)
+
+
+@pytest.fixture
+def program(area: Area, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """Yield the program as a module that works on the area."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    module = load(PROGRAM, "image_file")
+    monkeypatch.setattr(module, "AREA", area.folder)
+    yield module
+    del sys.modules["image_file"]
+
+
+@pytest.fixture
+def apptainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the stand-in before everything else."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/apptainer").write_text(APPTAINER)
+    (tmp_path / "bin/apptainer").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
