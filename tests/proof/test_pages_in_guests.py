@@ -120,7 +120,7 @@ def test_one_changed_value_and_one_changed_word_are_named_with_their_lines(demo:
     assert "file:/etc/demo.conf" in said
     logs = Path(next(line for line in said.splitlines() if "Logs: " in line).partition("Logs: ")[2])
     assert "load average" in (logs / "by-hand/worker1/signs.txt").read_text()
-    assert not (logs / "playbook/worker1/signs.txt").exists()
+    assert not (logs / "playbook/worker1/signs.txt").exists(), said
     # All else is well, and is told so: the playbook's own way, and the host that was not clean.
     statement = read_evidence(demo.catalogue, "demo", "debian13")
     assert statement is not None

@@ -1,6 +1,6 @@
 """The page about states tells what is left out."""
 
-from lading.state.ignored import IGNORED
+from lading.state.ignored import IGNORED, RECKONED
 from tests.workshop import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "reference" / "state.md"
@@ -19,3 +19,9 @@ def test_the_page_lists_the_whole_ignore_list_with_its_reasons() -> None:
     told = [row for row in rows if row in ignore_table()]
 
     assert told == ignore_table(), "\n".join(["The table should be:", *ignore_table()])
+
+
+def test_the_page_lists_what_is_reckoned_from_memory() -> None:
+    rows = "\n".join(f"| `{one.pattern}` | {one.because} |" for one in RECKONED)
+
+    assert f"\n{rows}\n" in PAGE.read_text() + "\n"

@@ -3,8 +3,10 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
+from lading.state.ignored import RECKONED, RECKONED_SHARE
 from lading.state.model import State
 
 SHOWN_DIGITS = 12
@@ -59,10 +61,22 @@ def compare(before: State, after: State, *, modules: bool = False) -> list[Chang
         for name in names
         if before.items.get(name) != after.items.get(name)
     ]
+    changes = [change for change in changes if not _reckoned_anew(change)]
     if modules:
         return changes
     loads = any(change.kind == "module" for change in changes)
     return [change for change in changes if not _of_a_module(change, loads=loads)]
+
+
+def _reckoned_anew(change: Change) -> bool:
+    """Whether the kernel has only found a few pages more or fewer at its last boot."""
+    if change.sign != "~" or not any(fnmatchcase(change.item, one.pattern) for one in RECKONED):
+        return False
+    sides = [str(side).split() for side in (change.before, change.after)]
+    if len(sides[0]) != len(sides[1]) or not all(number.isdecimal() for side in sides for number in side):
+        return False
+    pairs = ((int(one), int(other)) for one, other in zip(*sides, strict=True))
+    return all(abs(one - other) <= RECKONED_SHARE * max(one, other) for one, other in pairs)
 
 
 def _of_a_module(change: Change, *, loads: bool) -> bool:

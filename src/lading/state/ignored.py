@@ -88,3 +88,21 @@ IGNORED: Final = (
     Ignored("unit:user-runtime-dir@[0-9]*", SESSION),
 )
 """The ignore list. Rules that no pattern can say are in `lading.state.collector`, each beside its code."""
+
+RECKONED: Final = (
+    Ignored("sysctl:fs.epoll.max_user_watches", "`eventpoll_init`, fs/eventpoll.c"),
+    Ignored("sysctl:fs.file-max", "`files_maxfiles_init`, fs/file_table.c"),
+    Ignored("sysctl:kernel.threads-max", "`set_max_threads`, kernel/fork.c"),
+    Ignored("sysctl:net.ipv4.inet_peer_threshold", "`inet_initpeers`, net/ipv4/inetpeer.c"),
+    Ignored("sysctl:net.ipv4.tcp_?mem", "`tcp_init`, net/ipv4/tcp.c"),
+    Ignored("sysctl:user.max_*", "`fork_init`, kernel/fork.c; the marks and watches where these are made"),
+    Ignored("sysctl:vm.min_free_kbytes", "`calculate_min_free_kbytes`, mm/page_alloc.c"),
+)
+"""Settings that the kernel sets at boot to a share of its memory, and where in its source.
+
+How much memory it finds differs by some pages from one boot to the next, so these may differ by `RECKONED_SHARE` and
+count as the same. They are compared all the same, since a path may set them.
+"""
+
+RECKONED_SHARE: Final = 0.01
+"""How far two reckoned numbers may be apart, as a share of the larger one. One page of 1 GiB is 0.000004."""
