@@ -67,6 +67,16 @@ def test_the_proxy_gives_packages_of_the_mirror_and_nothing_else(lab: Lab, guest
     assert any("other.example" in address for address in lab.traffic.refused[before:])
 
 
+def test_every_program_of_a_guest_is_a_packages(guest: Guest) -> None:
+    # What built the disk keeps packages from starting services by programs of its own; a host has none of them.
+    question = """
+        cat /var/lib/dpkg/info/*.list | sed 's|^/bin/|/usr/bin/|; s|^/sbin/|/usr/sbin/|' | sort -u >/tmp/listed
+        find /usr/bin /usr/sbin -type f | sort | comm -23 - /tmp/listed
+        """
+    assert guest.ssh.run(question, 60).stdout == ""
+    assert guest.ssh.run("grep -c /usr/bin/env /tmp/listed", 60).stdout.strip() == "1"
+
+
 def test_a_reboot_boots_the_same_disk_again(guest: Guest) -> None:
     before = guest.boot_id()
     guest.ssh.run("echo kept > /srv/kept; sync", 60)

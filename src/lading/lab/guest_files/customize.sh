@@ -33,6 +33,13 @@ for user in $USERS; do
   chroot "$root" useradd --create-home --shell /bin/bash "$user"
 done
 
+# mmdebstrap keeps packages from starting their services while it works. It takes that back when its hooks have ended,
+# and by then the disk is written.
+rm -f "$root/usr/sbin/policy-rc.d"
+if [ -e "$root/sbin/start-stop-daemon.REAL" ]; then
+  mv -f "$root/sbin/start-stop-daemon.REAL" "$root/sbin/start-stop-daemon"
+fi
+
 cat "$root"/boot/vmlinuz-* > "$OUT_VMLINUZ"
 cat "$root"/boot/initrd.img-* > "$OUT_INITRD"
 chroot "$root" dpkg-query --show > "$OUT_PACKAGES"
