@@ -325,7 +325,6 @@ def test_a_layer_brings_the_test_images_of_its_bases(workshop: Workshop) -> None
 CHANGES: dict[str, Callable[[Workshop], object]] = {
     "the base's playbook": lambda shop: shop.write("playbooks/base.yml", BASE + "\n"),
     "the host's name": lambda shop: shop.path(builds_on=["base"], hosts={"worker2": {"groups": ["workers"]}}),
-    "the host's groups": lambda shop: shop.path(builds_on=["base"], hosts={"worker1": {"groups": ["workers", "more"]}}),
     "what comes before": lambda shop: (shop.path("other"), shop.path(builds_on=["other", "base"])),
 }
 
@@ -345,12 +344,21 @@ def test_a_change_of_the_path_itself_keeps_the_layer(two_floors: Workshop) -> No
     assert before.key == after.key
 
 
+@pytest.mark.parametrize("group, same", [("servers", False), ("readers", True)])
+def test_a_group_of_the_host_decides_the_layer_if_a_base_knows_it(two_floors: Workshop, group: str, same: bool) -> None:
+    two_floors.path("base", hosts={"any": {"groups": ["servers", "workers"]}})
+    (before,) = layers(two_floors).values()
+    two_floors.path(builds_on=["base"], hosts={"worker1": {"groups": [group, "workers"]}})
+    (after,) = layers(two_floors).values()
+    assert (before.key == after.key) is same
+
+
 def test_a_base_that_changes_while_it_is_applied_leaves_no_layer(two_floors: Workshop) -> None:
     foundation = foundation_of(two_floors.catalogue, demo(two_floors), "debian13")
-    foundation._apply(NO_LAB, [], cast(Guest, None))
+    foundation._apply(NO_LAB, [], [], cast(Guest, None))
     two_floors.write("playbooks/base.yml", BASE + "\n")
     with pytest.raises(LabError, match="Files of what 'demo' builds on changed while it was applied"):
-        foundation._apply(NO_LAB, [], cast(Guest, None))
+        foundation._apply(NO_LAB, [], [], cast(Guest, None))
 
 
 def test_a_base_whose_plays_pass_the_host_by_is_refused(two_floors: Workshop) -> None:

@@ -70,12 +70,13 @@ class Foundation:
             if mine := [base for base in self.bases if takes(host, base.groups)]:
                 told = " and ".join(f"'{base.loaded.id}'" for base in mine)
                 images = {key: of for base in mine for key, of in image_definitions(base.loaded.recipe).items()}
-                layers[name] = Layer(told, _key(name, host, mine), partial(self._apply, lab, mine), images)
+                groups = _groups(host, mine)
+                layers[name] = Layer(told, _key(name, groups, mine), partial(self._apply, lab, mine, groups), images)
         return layers
 
-    def _apply(self, lab: Lab, bases: Sequence[Base], guest: Guest) -> None:
+    def _apply(self, lab: Lab, bases: Sequence[Base], groups: Sequence[str], guest: Guest) -> None:
         for base in bases:
-            self._play(lab, base, guest)
+            self._play(lab, base, groups, guest)
         # The layer is kept under what the files were before; they may be others by now.
         if foundation_of(self.catalogue, self.above, self.platform).subjects != self.subjects:
             raise LabError(
@@ -83,8 +84,8 @@ class Foundation:
                 hint="Prove it again, and leave the files alone meanwhile.",
             )
 
-    def _play(self, lab: Lab, base: Base, guest: Guest) -> None:
-        path_id, groups = base.loaded.id, list(self.above.recipe.hosts[guest.name].groups)
+    def _play(self, lab: Lab, base: Base, groups: Sequence[str], guest: Guest) -> None:
+        path_id = base.loaded.id
         outages = len(lab.traffic.outages)
         limit = timeout_of(base.loaded.recipe, "apply")
         failed = f"The playbook of '{path_id}', on which '{self.above.id}' builds, "
@@ -162,13 +163,22 @@ def _lacks(found: Status, grade: Grade) -> str | None:
     return None
 
 
-def _key(name: str, host: Host, bases: Sequence[Base]) -> str:
+def _groups(host: Host, bases: Sequence[Base]) -> list[str]:
+    """Return the groups of a host that its bases know; they are proven without the others, which come with paths above.
+
+    So paths whose hosts differ in what they add to the same bases share a layer.
+    """
+    known = {group for base in bases for one in base.loaded.recipe.hosts.values() for group in one.groups}
+    return [group for group in host.groups if group in known]
+
+
+def _key(name: str, groups: Sequence[str], bases: Sequence[Base]) -> str:
     """Return the digest of what decides a layer: a role may ask for a host's name and groups."""
     applied = [[base.loaded.id, base.subject] for base in bases]
-    return digest([name, list(host.groups), applied, importlib.metadata.version("ansible-core")])
+    return digest([name, list(groups), applied, importlib.metadata.version("ansible-core")])
 
 
-def _route(base: LoadedRecipe, guest: Guest, groups: list[str]) -> PlaybookRoute:
+def _route(base: LoadedRecipe, guest: Guest, groups: Sequence[str]) -> PlaybookRoute:
     """Return the base's playbook with its own lab variables, for this host alone."""
     inventory = write_inventory(guest.folder / "inventory.json", {guest.name: guest}, {guest.name: groups})
     variables = guest.folder / f"variables-{base.id}.json"

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def _result(done: Completed, events: Path, log: Path) -> PlayResult:
     return PlayResult(done.rc, done.seconds, tuple(TaskResult(**json.loads(line)) for line in lines), log)
 
 
-def write_inventory(file: Path, guests: Mapping[str, Guest], groups: Mapping[str, list[str]]) -> Path:
+def write_inventory(file: Path, guests: Mapping[str, Guest], groups: Mapping[str, Sequence[str]]) -> Path:
     """Write an Ansible inventory of the guests; JSON is YAML, and so is an inventory in it."""
     children: dict[str, Any] = {}
     for host, names in groups.items():
