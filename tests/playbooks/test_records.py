@@ -1,5 +1,6 @@
 """What a role remembers, and what its undo takes away again."""
 
+import hashlib
 import json
 import os
 import sys
@@ -338,6 +339,20 @@ def test_apt_tells_what_it_brought_in_by_itself() -> None:
 def test_configuration_files_are_read_with_their_digests() -> None:
     text = " /etc/a.conf 0123\n /etc/b.conf 4567 obsolete\n\n"
     assert packages.parse_conffiles(text) == {"/etc/a.conf": "0123"}
+
+
+def test_a_file_that_a_package_keeps_by_ucf_counts_as_edited_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same, edited, others = (tmp_path / name for name in ("same.conf", "edited.conf", "others.conf"))
+    for path in (same, edited, others):
+        path.write_text(path.name)
+    md5 = hashlib.md5(b"same.conf").hexdigest()
+    (tmp_path / "registry").write_text(f"a\t{same}\na\t{edited}\nb\t{others}\n")
+    (tmp_path / "hashfile").write_text(f"{md5}  {same}\n0123  {edited}\n0123  {others}\n")
+    monkeypatch.setattr(packages, "UCF", str(tmp_path))
+    module = StubModule(tmp_path / "r.json", [(0, "", ""), (0, "", "")])
+    assert packages.Dpkg(module).edited({"a"}) == [str(edited)]
 
 
 def test_rpm_keeps_what_its_rehearsal_says_is_needed(tmp_path: Path) -> None:

@@ -106,6 +106,7 @@ automatic:
 DPKG_ASIDES = (".dpkg-dist", ".dpkg-new", ".dpkg-old")
 RPM_ASIDES = (".rpmnew", ".rpmsave", ".rpmorig")
 BACKUPS = ("~", ".bak", "%")
+UCF = "/var/lib/ucf"
 DPKG_FORMAT = r"${db:Status-Abbrev}\t${Package}\t${Version}\t${Pre-Depends},${Depends},${Recommends}\t${Provides}\n"
 
 
@@ -178,6 +179,19 @@ def parse_conffiles(text: str) -> dict[str, str]:
     return {row[0]: row[1] for row in rows if len(row) == 2 and row[0].startswith("/")}
 
 
+def parse_ucf(registry: str, hashes: str, names: Collection[str]) -> dict[str, str]:
+    """Return path to MD5 of the configuration files that packages keep by ucf, as they delivered them.
+
+    dpkg knows nothing of these, and the packages remove them when they are purged, edited or not.
+
+    >>> parse_ucf("nfs-common\t/etc/nfs.conf\nother\t/etc/other\n", "0123  /etc/nfs.conf\n", {"nfs-common"})
+    {'/etc/nfs.conf': '0123'}
+    """
+    owners = {row[1]: row[0] for line in registry.splitlines() if len(row := line.split(maxsplit=1)) == 2}
+    delivered = {row[1]: row[0] for line in hashes.splitlines() if len(row := line.split(maxsplit=1)) == 2}
+    return {path: md5 for path, md5 in delivered.items() if owners.get(path) in names}
+
+
 def settle(record: Record, versions: dict[str, str], package: str, also: Collection[str] = ()) -> set[str]:
     """Turn the versions noted before an installation into what it did; return the dependencies that came."""
     before: dict[str, str] | None = record.pop("packages_before", None)
@@ -201,6 +215,15 @@ def settle_asides(record: Record, now: dict[str, Record]) -> None:
         if entry != before.get(path):
             known = {"former": before.get(path), "written": None}
             record.setdefault("files", {}).setdefault(path, known)
+
+
+def read_text(path: str) -> str:
+    """Return what a file holds, or nothing if there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as handle:
+            return handle.read()
+    except FileNotFoundError:
+        return ""
 
 
 def entries_below(paths: list[str]) -> dict[str, Record]:
@@ -234,11 +257,7 @@ class Dpkg:
 
     def automatic(self) -> set[str]:
         """Return the packages that apt counts as brought in by others."""
-        try:
-            with open("/var/lib/apt/extended_states", encoding="utf-8") as handle:
-                return automatic(handle.read()) & set(self.packages)
-        except FileNotFoundError:
-            return set()
+        return automatic(read_text("/var/lib/apt/extended_states")) & set(self.packages)
 
     def removable(self, added: set[str], asked: set[str], returning: dict[str, Record]) -> set[str]:
         """Return what may go of the packages that were brought, once the former versions are back."""
@@ -255,7 +274,8 @@ class Dpkg:
         if not names:
             return {}
         query = ["dpkg-query", "-W", "-f", r"${Conffiles}\n", *sorted(names)]
-        return parse_conffiles(self.module.run_command(query)[1])
+        ucf = [read_text(os.path.join(UCF, name)) for name in ("registry", "hashfile")]
+        return {**parse_conffiles(self.module.run_command(query)[1]), **parse_ucf(*ucf, names)}
 
     def asides(self, package: str) -> dict[str, Record]:
         """Return what dpkg has left beside the configuration files of a package."""
