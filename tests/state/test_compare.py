@@ -68,7 +68,7 @@ def test_a_module_that_the_kernel_has_loaded_is_no_difference_and_neither_are_th
 
 
 @pytest.mark.parametrize(
-    ("item", "before", "after", "same"),
+    "item, before, after, same",
     [
         # Seen in a guest: the same kernel, before and after a reboot.
         ("sysctl:net.ipv4.inet_peer_threshold", "51538", "51539", True),
