@@ -18,6 +18,9 @@ BIN: Final = ROOT / ".venv/bin"
 LIMIT: Final = 240
 """Seconds for one linter; the whole of `make check` has six minutes in CI."""
 
+USES: Final[dict[str, tuple[str, ...]]] = {"container-image-renew": ("container-image",)}
+"""Programs of roles that import another's modules, which are installed beside them."""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -75,13 +78,14 @@ def _recipe_types(root: Path) -> Iterable[Check]:
 def _program_types(root: Path) -> Iterable[Check]:
     """Look at each program that a role brings by itself: its modules import each other by their bare names.
 
-    One may use another's modules, so those of all are on the path, its own before the others'.
+    Many have a `main`, so none sees another's modules but where it uses them.
     """
     folders = sorted({file.parent for file in root.glob("playbooks/roles/*/files/**/*.py")})
     for folder in folders:
-        path = os.pathsep.join(map(str, [folder, *(other for other in folders if other != folder)]))
-        files = tuple(str(file.relative_to(root)) for file in sorted(folder.glob("*.py")))
         name = folder.name if folder.name != "files" else folder.parent.name
+        used = (other for other in folders if other.name in USES.get(name, ()))
+        path = os.pathsep.join(map(str, [folder, *used]))
+        files = tuple(str(file.relative_to(root)) for file in sorted(folder.glob("*.py")))
         yield Check(f"mypy {name}", ("mypy", "--no-error-summary", *files), {"MYPYPATH": path})
 
 
