@@ -34,6 +34,9 @@ class StubModule:
         self.commands.append(command)
         return self.answers.pop(0)
 
+    def md5(self, path: str) -> str:
+        return hashlib.md5(Path(path).read_bytes()).hexdigest()
+
     def warn(self, message: str) -> None:
         self.warnings.append(message)
 

@@ -184,7 +184,7 @@ def parse_ucf(registry: str, hashes: str, names: Collection[str]) -> dict[str, s
 
     dpkg knows nothing of these, and the packages remove them when they are purged, edited or not.
 
-    >>> parse_ucf("nfs-common\t/etc/nfs.conf\nother\t/etc/other\n", "0123  /etc/nfs.conf\n", {"nfs-common"})
+    >>> parse_ucf("nfs-common /etc/nfs.conf\\nother /etc/other\\n", "0123  /etc/nfs.conf\\n", {"nfs-common"})
     {'/etc/nfs.conf': '0123'}
     """
     owners = {row[1]: row[0] for line in registry.splitlines() if len(row := line.split(maxsplit=1)) == 2}
