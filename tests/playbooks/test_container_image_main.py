@@ -2,10 +2,13 @@
 
 import errno
 import fcntl
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,7 @@ from tests.playbooks.container_image import (
     packed,
     small_tree,
 )
-from tests.playbooks.test_container_image_definition import written
+from tests.playbooks.test_container_image_definition import family, written
 
 BUILDAH = '#!/bin/sh\n[ "$1" = unshare ] || exit 1\nshift\nexec "$@"\n'
 """Stands in for the program that removes files of subordinate users, which tests have none of."""
@@ -52,6 +55,16 @@ class Area:
         """Convert a layout to the image `test`; return the place of what is current now."""
         self.run("convert", "test", self.layout(name))
         return self.current
+
+    def stand_in(self, monkeypatch: pytest.MonkeyPatch, said: str = "", epoch: int = 1795255200) -> None:
+        """Let each image of a definition be a layout of its own, instead of building it."""
+
+        def build_oci(definition: Any, _sources: Any, _epoch: int, work: Path) -> None:
+            for image in definition.images:
+                shutil.copytree(self.layout(f"{image.name}{said}"), work / image.name / "oci")
+
+        monkeypatch.setattr(self.tool.main, "package_sources", lambda _suite: ([], epoch))
+        monkeypatch.setattr(self.tool.main, "build_oci", build_oci)
 
     @property
     def current(self) -> Path:
@@ -233,11 +246,7 @@ def test_status_tells_whether_a_definition_has_to_be_built(
     with pytest.raises(area.tool.words.Refused, match=r"manifest\.json' is missing"):
         area.run(*status)
 
-    def build_oci(_definition: Any, _sources: Any, _epoch: int, work: Path) -> None:
-        shutil.copytree(area.layout("a"), work / "oci")
-
-    monkeypatch.setattr(area.tool.main, "package_sources", lambda _suite: ([], 1795255200))
-    monkeypatch.setattr(area.tool.main, "build_oci", build_oci)
+    area.stand_in(monkeypatch)
     area.run("build", definition)
     capsys.readouterr()
     area.run(*status)
@@ -250,13 +259,97 @@ def test_status_tells_whether_a_definition_has_to_be_built(
 def test_only_the_digest_is_printed_and_nothing_published(
     area: Area, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(area.tool.main, "package_sources", lambda _suite: ([], 0))
-    monkeypatch.setattr(
-        area.tool.main, "build_oci", lambda *words: shutil.copytree(area.layout("a"), words[-1] / "oci")
-    )
+    area.stand_in(monkeypatch)
     area.run("build", written(tmp_path / "test"), "--only-digest")
-    assert capsys.readouterr().out == f"{area.tool.layout.Layout(area.layout('a')).digest}\n"
+    assert capsys.readouterr().out == f"{area.tool.layout.Layout(area.layout('test')).digest}\n"
+    area.run("build", family(tmp_path / "fit"), "--only-digest")
+    assert capsys.readouterr().out.splitlines() == [
+        f"{area.tool.layout.Layout(area.layout(name)).digest} {name}" for name in FAMILY_NAMES
+    ]
     assert {path.name for path in area.folder.iterdir()} == {".work", "trusted.gpg"}
+
+
+FAMILY_NAMES = ("fit", "fit-developer", "fit-user")
+
+
+def family_as_published(area: Area) -> list[str]:
+    """Return the versions that are current, each of which is whole."""
+    versions = []
+    for name in FAMILY_NAMES:
+        area.tool.published.verify(area.folder / name / "current", area.keyring)
+        versions.append((area.folder / name / "current").readlink().name)
+    return versions
+
+
+@needs_gpg
+def test_several_images_of_one_definition_are_published_together(
+    area: Area, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    definition = family(tmp_path / "fit")
+    area.stand_in(monkeypatch)
+    area.run("build", definition)
+    places = [
+        str(area.folder / name / version) for name, version in zip(FAMILY_NAMES, family_as_published(area), strict=True)
+    ]
+    assert capsys.readouterr().out.splitlines() == places
+    assert {path.name for path in (area.folder / ".work").iterdir()} == {"lock"}
+    area.run("status", definition, "--keyring", area.keyring)
+    assert capsys.readouterr().out.splitlines() == places
+    said = [json.loads(Path(place, "manifest.json").read_text()) for place in places]
+    assert [each["name"] for each in said] == list(FAMILY_NAMES)
+    assert len({each["definition"] for each in said}) == len({each["created"] for each in said}) == 1
+    assert len({each["oci"]["digest"] for each in said}) == len(said)
+
+
+@needs_gpg
+@pytest.mark.parametrize("step", ["build_tree", "build_sif", "run", "os.sync", "Path.rename", "Path.symlink_to"])
+@pytest.mark.parametrize("time", [1, 2, 3])
+def test_if_one_of_several_images_fails_none_is_switched(
+    area: Area, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, time: int
+) -> None:
+    definition = family(tmp_path / "fit")
+    area.stand_in(monkeypatch)
+    area.run("build", definition)
+    before = family_as_published(area)
+    area.stand_in(monkeypatch, "2")
+    target, name = {"os": os, "Path": Path}.get(step.partition(".")[0], area.tool.main), step.rpartition(".")[2]
+    real, calls = getattr(target, name), []
+
+    def fail(*words: Any, **more: Any) -> Any:
+        calls.append(words)
+        if len(calls) == time or step == "os.sync":
+            raise FULL
+        return real(*words, **more)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(target, name, fail)
+        with pytest.raises(OSError, match="No space left"):
+            area.run("build", definition)
+    assert family_as_published(area) == before
+    assert {path.name for path in (area.folder / ".work").iterdir()} == {"lock"}
+    area.run("build", definition)
+    assert not set(family_as_published(area)) & set(before)
+
+
+@needs_gpg
+@pytest.mark.parametrize("name", FAMILY_NAMES)
+def test_status_refuses_images_that_are_not_of_one_build(
+    area: Area, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    definition = family(tmp_path / "fit")
+    area.stand_in(monkeypatch)
+    area.run("build", definition)
+    old = (area.folder / name / "current").readlink()
+    area.stand_in(monkeypatch, "2", epoch=1795341600)
+    area.run("build", definition)
+    area.run("status", definition, "--keyring", area.keyring)
+    (area.folder / name / "current").unlink()
+    (area.folder / name / "current").symlink_to(old)
+    with pytest.raises(area.tool.words.Refused, match=r"are not of one build: 2026-11-21T.*, 2026-11-22T"):
+        area.run("status", definition, "--keyring", area.keyring)
+    (area.folder / name / "current").unlink()
+    with pytest.raises(area.tool.words.Refused, match=r"manifest\.json' is missing"):
+        area.run("status", definition, "--keyring", area.keyring)
 
 
 def ended(*words: str | Path, area: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -361,3 +454,60 @@ def test_a_full_disk_is_told_in_one_sentence(
 def test_what_a_program_says_last_is_told_whatever_its_bytes(tool: Any) -> None:
     with pytest.raises(tool.words.Refused, match=r"^'sh' ended with 3:\nno \ufffd$"):
         tool.words.run(["sh", "-c", r"printf 'no \344\n' >&2; exit 3"])
+
+
+STUCK = """#!/bin/sh
+# Interrupted, it tidies up, which takes a moment.
+trap 'sleep 0.5; echo tidied >@/tidied; exit 1' INT
+touch @/began
+while :; do sleep 0.1; done
+"""
+INTERRUPTED = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a shell it is ignored
+sys.path.insert(0, {folder!r})
+import build, main
+build.surroundings = lambda *_: {{"PATH": {path!r}}}
+main.main()
+"""
+
+
+def test_an_interruption_waits_and_sweeps_and_ends_with_a_sentence_and_130(tmp_path: Path) -> None:
+    write_all(tmp_path)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/apptainer").write_text(STUCK.replace("@", str(tmp_path)))
+    (tmp_path / "bin/apptainer").chmod(0o755)
+    program = INTERRUPTED.format(folder=str(FOLDER), path=f"{tmp_path}/bin:/usr/bin:/bin")
+    command = [sys.executable, "-B", "-c", program, "convert", "test", str(tmp_path / "good")]
+    surroundings = {**os.environ, "CONTAINER_IMAGES": str(tmp_path / "images")}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings, start_new_session=True
+    ) as running:
+        deadline = time.monotonic() + 30
+        while not (tmp_path / "began").exists():
+            assert running.poll() is None, running.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.killpg(running.pid, signal.SIGINT)
+        output, complaint = running.communicate(timeout=30)
+    assert (running.returncode, output) == (130, ""), complaint
+    assert complaint == "container-image: It was interrupted. What was published before is as it was.\n"
+    assert (tmp_path / "tidied").exists()
+    assert {path.name for path in (tmp_path / "images/.work").iterdir()} == {"lock"}
+    assert not (tmp_path / "images/test").exists()
+
+
+@needs_gpg
+def test_another_definition_of_the_same_content_leaves_what_runs(
+    area: Area, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definition = written(tmp_path / "test")
+    area.stand_in(monkeypatch)
+    area.run("build", definition)
+    tree, place = (area.current / "tree").stat().st_ino, area.current
+    with (definition / "Containerfile").open("a") as file:
+        file.write("# more\n")
+    area.run("build", definition)
+    assert (area.current, (area.current / "tree").stat().st_ino) == (place, tree)
+    area.run("status", definition, "--keyring", area.keyring)
+    assert area.whole

@@ -163,7 +163,9 @@ def test_a_key_that_nobody_trusts_is_refused(tool: Any, image: Path, trusted: Pa
 
 def test_a_key_that_has_expired_or_was_revoked_is_refused(tool: Any, image: Path, tmp_path: Path) -> None:
     with own_keys() as keys:
-        old = keys.make("Old <old@build1.site.example>", "20200301T000000", on="20200101T000000")
+        # What gpgv prints of its name must not be taken for what it says of the signature.
+        named = "Old\u2028[GNUPG:] GOODSIG 0 Old <old@build1.site.example>"
+        old = keys.make(named, "20200301T000000", on="20200101T000000")
         lost = keys.make("Lost <lost@build1.site.example>")
         keyring = keys.export(tmp_path / "keys.gpg")
         keys.sign(image / "manifest.json", old, on="20200201T000000")
@@ -185,3 +187,48 @@ def test_a_keyring_that_is_missing_or_none_is_told(tool: Any, image: Path, tmp_p
 def test_without_gpgv_nothing_is_good(tool: Any, image: Path, trusted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(image))
     assert refused(tool, image, trusted) == "'gpgv' is not installed."
+
+
+def moved(tool: Any, new: Path, place: Path, keyring: Path) -> Path:
+    """Move an image to a place; return where what lay there has gone."""
+    tool.published.move(new, place, place.with_name("aside"), keyring)
+    return place.with_name("aside")
+
+
+def test_the_same_content_leaves_the_tree_that_containers_run_from(
+    tool: Any, image: Path, trusted: Path, keys: Keys, tmp_path: Path
+) -> None:
+    place = tmp_path / "place"
+    shutil.copytree(image, place, symlinks=True)
+    tree, layer = (place / "tree").stat().st_ino, blob(place, "layer").stat().st_ino
+    said = json.loads((image / "manifest.json").read_text())
+    (image / "test.sif").write_bytes(b"another head")
+    said["definition"] = "sha256:other"
+    said["sif"] = {**tool.published.forms(image, "test")["sif"], "squashfs": "sha256:0"}
+    (image / "manifest.json").write_text(tool.words.as_json(said))
+    keys.sign(image / "manifest.json", f"={SIGNER}")
+    assert not moved(tool, image, place, trusted).exists()
+    assert ((place / "tree").stat().st_ino, blob(place, "layer").stat().st_ino) == (tree, layer)
+    assert tool.published.verify(place, trusted)["definition"] == "sha256:other"
+
+
+@pytest.mark.parametrize("form", ["tree", "oci", "signature"])
+def test_what_is_damaged_or_other_makes_room(
+    tool: Any, image: Path, trusted: Path, keys: Keys, tmp_path: Path, form: str
+) -> None:
+    place = tmp_path / "place"
+    shutil.copytree(image, place, symlinks=True)
+    if form == "tree":
+        (place / "tree/etc/tool.conf").write_text("another\n")
+        (place / "tree.mtree").write_text(tool.contents.listing(place / "tree"))
+        other = json.loads((place / "manifest.json").read_text()) | tool.published.forms(place, "test")
+        (place / "manifest.json").write_text(tool.words.as_json(other))
+        keys.sign(place / "manifest.json", f"={SIGNER}")
+        tool.published.verify(place, trusted)
+    elif form == "oci":
+        damage(blob(place, "layer"))
+    else:
+        damage(place / "manifest.json.asc", 100)
+    assert (moved(tool, image, place, trusted) / "tree").is_dir()
+    tool.published.verify(place, trusted)
+    assert not image.exists()

@@ -67,7 +67,6 @@ def test_settings_are_read_in_bytes_and_versions(program: Any, settings: Path) -
         ("budget = 1\n", "budget = ²\n", "renewal.ini:6: 'budget' is '²', and has to be"),
         ("keep = 2\n", "", "renewal.ini:5: '[tool]' says no 'keep'."),
         ("[tool]", "tool", "does not parse"),
-        ("[tool]", "[other]", "other/image.ini' is not there"),
     ],
 )
 def test_settings_that_cannot_be_right_are_refused(program: Any, settings: Path, old: str, new: str, said: str) -> None:
@@ -162,13 +161,29 @@ def test_a_refused_version_goes_when_a_better_one_follows(place: Any, tmp_path: 
 
 
 def test_publishing_moves_and_then_switches(place: Any, tmp_path: Path) -> None:
-    place.publish(publish(place, "v5", 5, inside=tmp_path / "stage"), tmp_path)
+    keyring = tmp_path / "trusted.gpg"
+    place.publish(publish(place, "v5", 5, inside=tmp_path / "stage"), tmp_path, keyring)
     assert (place.current, place.former) == ("v5", "v4")
     again = publish(place, "v5", 6, inside=tmp_path / "stage")
     (again / "new").touch()
-    place.publish(again, tmp_path)
+    place.publish(again, tmp_path, keyring)  # what lies there is not whole, by far
     assert (place.folder / "v5/new").exists()
     assert (tmp_path / "replaced-v5").is_dir()
+
+
+def test_the_same_content_again_leaves_the_tree_that_is_in_use(
+    place: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in (place.folder / "v4", publish(place, "v4", 5, inside=tmp_path / "stage")):
+        (folder / "manifest.json").write_text('{"oci": {"digest": "1"}, "tree": {"digest": "2"}}')
+    (tmp_path / "stage/v4/manifest.json.asc").write_text("another signature")
+    published = sys.modules["published"]
+    monkeypatch.setattr(published, "verify", lambda folder, _: json.loads((folder / "manifest.json").read_text()))
+    before = (place.folder / "v4/tree").stat().st_ino
+    place.publish(tmp_path / "stage/v4", tmp_path, tmp_path / "trusted.gpg")
+    assert (place.folder / "v4/tree").stat().st_ino == before
+    assert (place.folder / "v4/manifest.json.asc").read_text() == "another signature"
+    assert (place.current, list(tmp_path.glob("replaced-*"))) == ("v4", [])
 
 
 def test_a_process_in_a_tree_is_found_by_a_file_of_it(
@@ -364,6 +379,96 @@ def test_one_that_fails_leaves_the_others_theirs(
     assert seen == ["base", "tool"]
     assert capsys.readouterr().err == "container-image-renew: base: it is bad\n"
     assert life.program.renew.renew_all(SimpleNamespace(settings=settings, name=["tool"])) == 0
+
+
+def test_a_definition_that_does_not_parse_is_in_nobody_elses_way(
+    life: Life, settings: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(life.program.renew, "work_folder", lambda: nullcontext(life.work))
+    broken = settings.parent / "base/image.ini"
+    broken.write_text("suite = trixie\n")
+    asked = SimpleNamespace(settings=settings, name=[], json=True)
+    assert life.program.renew.show_outdated(asked) == 1
+    said = capsys.readouterr()
+    assert [found["image"] for found in json.loads(said.out)] == ["tool"]
+    assert said.err.startswith(f"container-image-renew: base: '{broken}' does not parse: ")
+
+    monkeypatch.setattr(life, "place", life.program.versions.Place(life.area / "tool"))
+    life.size = 1
+    assert life.program.renew.renew_all(asked) == 1
+    assert life.program.versions.Place(life.area / "tool").current == "v1"
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1
+    assert f"base: '{broken}' does not parse: " in said.err
+
+    monkeypatch.setattr(life.program.renew, "USERS", tmp_path / "users")
+    assert life.program.renew.note_users(asked) == 0  # or the unit would not even begin
+
+
+def test_a_definition_that_is_gone_is_named_by_its_image(
+    life: Life, settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.write_text(settings.read_text().replace("[tool]", "[other]"))
+    assert life.program.renew.show_outdated(SimpleNamespace(settings=settings, name=["other"], json=False)) == 1
+    assert "container-image-renew: other: '" in (said := capsys.readouterr().err)
+    assert "other/image.ini' is not there" in said
+
+
+def test_a_definition_of_several_images_is_not_renewed_by_halves(program: Any, settings: Path) -> None:
+    folder = settings.parent / "tool"
+    (folder / "Containerfile").write_text("FROM scratch AS small\nFROM small AS large\n")
+    ini = "[image]\nsuite = trixie\npackages = bash\nstage = small\n[image.large]\n"
+    (folder / "image.ini").write_text(ini)
+    (image,) = program.settings.read_images(settings, ["tool"])
+    with pytest.raises(program.words.Refused, match=r"tool' gives 2 images, which are published together\."):
+        assert image.definition
+
+
+@pytest.mark.parametrize(
+    "bases, order",
+    [
+        ({}, "base tool app"),
+        ({"base": "FROM oci:@/tool/current/oci"}, "tool base app"),
+        ({"base": "FROM oci:@/tool/current/oci", "tool": "ARG FROM=@/app/current/oci"}, "app tool base"),
+        ({"base": "COPY --from=oci:@/app/2026-11-21-0123456789ab/oci /x /x"}, "app base tool"),
+        ({"base": "FROM oci:@/tools/current/oci", "tool": "FROM @/app"}, "base tool app"),
+        ({"base": "FROM oci:@/tool/x", "tool": "FROM oci:@/base/x"}, "tool base app"),
+        ({"tool": "FROM oci:@/tool/current/oci"}, "base tool app"),
+    ],
+)
+def test_an_image_is_renewed_after_those_that_it_builds_on(
+    program: Any, settings: Path, tmp_path: Path, bases: dict[str, str], order: str
+) -> None:
+    area = tmp_path / "area"
+    for name, line in bases.items():
+        (tmp_path / f"definitions/{name}/Containerfile").write_text(f"{line.replace('@', str(area))}\n")
+    settings.write_text(settings.read_text() + "[app]\nbudget = 1\nkeep = 2\n")  # it has no definition at all
+    images = program.settings.bases_first(program.settings.read_images(settings, []), area)
+    assert [image.name for image in images] == order.split()
+
+
+def test_renewals_go_by_that_order(life: Life, settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    (settings.parent / "base/Containerfile").write_text(f"FROM oci:{life.area}/tool/current/oci\n")
+    monkeypatch.setattr(life.program.renew, "renew", lambda image, _work: seen.append(image.name))
+    monkeypatch.setattr(life.program.renew, "work_folder", lambda: nullcontext(life.work))
+    assert life.program.renew.renew_all(SimpleNamespace(settings=settings, name=[])) == 0
+    assert seen == ["tool", "base"]
+
+
+def test_an_interruption_ends_with_a_sentence_and_130(
+    life: Life, settings: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_images: Any, _area: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(life.program.renew, "work_folder", lambda: nullcontext(life.work))
+    monkeypatch.setattr(life.program.renew, "bases_first", interrupted)
+    monkeypatch.setattr(sys, "argv", ["container-image-renew", "--settings", str(settings), "run"])
+    mask = os.umask(0o022)
+    assert life.program.renew.main() == 130
+    os.umask(mask)
+    assert capsys.readouterr().err == "container-image-renew: It was interrupted. What was published is as it was.\n"
 
 
 def test_the_way_back_needs_a_former_version(life: Life, settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -259,7 +259,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--older", action="store_true", help="take it although a newer one is there")
     made = command("verify", verify, "Verify images: their signature, and every byte.")
     made.add_argument("image", nargs="+", help="the name of one that was accepted, or a folder")
-    made.add_argument("--sha256", **digest)  # type: ignore[arg-type]
+    made.add_argument("--sha256", **digest)  # type: ignore[arg-type]  # as above, each by itself
     made = command("run", run, "Verify an image, and run it if it is whole.")
     made.add_argument("image", help="the name of one that was accepted, or a folder")
     made.add_argument("argument", nargs=argparse.REMAINDER, help="for the program in the image")

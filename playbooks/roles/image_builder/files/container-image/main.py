@@ -14,16 +14,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from build import build_oci, build_sif, build_tree, package_sources, remove
 from contents import listing, packages, sbom
 from definition import read_definition, refuse_name
 from layout import Layout
-from published import forms, verify
+from published import forms, move, verify
 from words import Refused, as_date, as_json, run
 
 AREA = Path(os.environ.get("CONTAINER_IMAGES", "/srv/container-images"))
 PRIVATE = AREA / ".work"
+INTERRUPTED = 130
+"""The exit code that a shell gives to what SIGINT has ended: 128, and the signal's number."""
 
 
 @contextmanager
@@ -57,15 +60,21 @@ def _sweep() -> None:
 
 
 def build(arguments: argparse.Namespace) -> None:
-    """Build from a definition, and publish."""
+    """Build all images of a definition, and publish them: all of them, or none."""
     definition = read_definition(arguments.definition)
     sources, epoch = package_sources(definition.suite)
     with work_folder() as work:
         build_oci(definition, sources, epoch, work)
         if arguments.only_digest:
-            print(Layout(work / "oci").digest)
-        else:
-            _finish(work, definition.name, epoch, definition.digest, arguments.sign_with)
+            for image in definition.images:
+                digest = Layout(work / image.name / "oci").digest
+                print(f"{digest} {image.name}" if len(definition.images) > 1 else digest)
+            return
+        finished = [
+            _finish(work / image.name, image.name, epoch, definition.digest, arguments.sign_with)
+            for image in definition.images
+        ]
+        _publish(finished)
 
 
 def convert(arguments: argparse.Namespace) -> None:
@@ -79,12 +88,12 @@ def convert(arguments: argparse.Namespace) -> None:
     except ValueError:
         raise Refused(f"'{arguments.layout}' was made at '{layout.created}', which is no date.") from None
     with work_folder() as work:
-        shutil.copytree(layout.folder, work / "oci")
-        _finish(work, name, int(created.timestamp()), layout.digest, arguments.sign_with)
+        shutil.copytree(layout.folder, work / name / "oci")
+        _publish([_finish(work / name, name, int(created.timestamp()), layout.digest, arguments.sign_with)])
 
 
-def _finish(work: Path, name: str, epoch: int, origin: str, key: str | None) -> None:
-    """Make tree, SBOM, SIF and manifest from the layout in the work folder, and publish them."""
+def _finish(work: Path, name: str, epoch: int, origin: str, key: str | None) -> Finished:
+    """Make tree, SBOM, SIF and manifest from the layout in an image's folder."""
     layout = Layout(work / "oci")
     layout.refuse_unsafe_layers()
     version = f"{as_date(epoch)[:10]}-{layout.digest.partition(':')[2][:12]}"
@@ -98,25 +107,33 @@ def _finish(work: Path, name: str, epoch: int, origin: str, key: str | None) -> 
     (work / "manifest.json").write_text(as_json({**head, **described}))
     user = ["--local-user", key] if key else []
     run(["gpg", "--batch", "--quiet", *user, "--armor", "--detach-sign", str(work / "manifest.json")])
-    for path in (work / "context", work / "tmp"):
-        shutil.rmtree(path, ignore_errors=True)
-    for path in (work / "hook", work / "sources", work / "apt.conf"):
-        path.unlink(missing_ok=True)
-    _publish(work, AREA / name, version)
+    shutil.rmtree(work / "tmp", ignore_errors=True)
+    return Finished(work, AREA / name, version)
 
 
-def _publish(work: Path, place: Path, version: str) -> None:
-    """Move a finished image to its place, and then let `current` lead there: readers see the old one or the new one."""
-    place.mkdir(exist_ok=True)
+class Finished(NamedTuple):
+    """An image that is whole and signed: where it lies, and where it is to lie."""
+
+    folder: Path
+    place: Path
+    version: str
+
+
+def _publish(images: list[Finished]) -> None:
+    """Move finished images to their places, and then let each `current` lead there: readers see the old or the new.
+
+    All are moved before the first `current` changes. What remains is the time between one rename and the next: whoever
+    reads two images of a definition then, or a host that loses power, may have one old and one new.
+    """
     os.sync()
-    if (place / version).exists():
-        # The same image once more, since what lies there was damaged.
-        (place / version).rename(PRIVATE / f"replaced-{version}")
-    work.rename(place / version)
-    switch = PRIVATE / "current"
-    switch.symlink_to(version)
-    switch.replace(place / "current")
-    print(place / version)
+    for image in images:
+        target = image.place / image.version
+        image.place.mkdir(exist_ok=True)
+        move(image.folder, target, PRIVATE / f"replaced-{image.place.name}-{image.version}", AREA / "trusted.gpg")
+        (PRIVATE / f"current-{image.place.name}").symlink_to(image.version)
+    for image in images:
+        (PRIVATE / f"current-{image.place.name}").replace(image.place / "current")
+        print(image.place / image.version)
 
 
 def verify_all(arguments: argparse.Namespace) -> None:
@@ -127,13 +144,18 @@ def verify_all(arguments: argparse.Namespace) -> None:
 
 
 def status(arguments: argparse.Namespace) -> None:
-    """Say that a definition's image is published and whole, or why it has to be built."""
+    """Say that all images of a definition are published, whole and of one build, or why they have to be built."""
     definition = read_definition(arguments.definition)
-    current = AREA / definition.name / "current"
-    said = verify(current, arguments.keyring)
-    if said["definition"] != definition.digest:
-        raise Refused(f"'{definition.folder}' has changed since {said['version']} was built.")
-    print(current.resolve())
+    created = set()
+    for image in definition.images:
+        current = AREA / image.name / "current"
+        said = verify(current, arguments.keyring)
+        if said["definition"] != definition.digest:
+            raise Refused(f"'{definition.folder}' has changed since {said['version']} was built.")
+        created.add(said["created"])
+        print(current.resolve())
+    if len(created) > 1:
+        raise Refused(f"The images of '{definition.folder}' are not of one build: {', '.join(sorted(created))}.")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -174,13 +196,16 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Do what the command line asks; what is refused ends with a sentence and exit code 1."""
+    """Do what the command line asks; what is refused ends with a sentence and exit code 1, an interruption with 130."""
     arguments = parser().parse_args()
     os.umask(0o022)
     try:
         arguments.do(arguments)
     except Refused as error:
         sys.exit(f"container-image: {error}")
+    except KeyboardInterrupt:
+        print("container-image: It was interrupted. What was published before is as it was.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except OSError as error:
         said = f"'{error.filename}': {error.strerror}" if error.filename else error.strerror or str(error)
         sys.exit(f"container-image: {said}. What was published before is as it was.")

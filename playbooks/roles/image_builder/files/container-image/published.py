@@ -53,6 +53,32 @@ def forms(folder: Path, name: str) -> dict[str, dict[str, Any]]:
     }
 
 
+def move(new: Path, place: Path, aside: Path, keyring: Path) -> None:
+    """Move a finished version to its place; what lies there and is something else goes aside.
+
+    The same content may lie there, of another definition. Containers run from its tree, so tree and layout stay as
+    they are; with the SIF file, whose head differs, comes a manifest that fits it.
+    """
+    if not place.exists():
+        new.rename(place)
+    elif _same_content(new, place, keyring):
+        for path in sorted(new.iterdir()):
+            if not path.is_dir():
+                path.replace(place / path.name)
+    else:
+        place.rename(aside)
+        new.rename(place)
+
+
+def _same_content(new: Path, place: Path, keyring: Path) -> bool:
+    try:
+        said: Any = verify(place, keyring)
+    except Refused:
+        return False
+    built: Any = read_json(new / "manifest.json")
+    return all(said[form] == built[form] for form in ("oci", "tree"))
+
+
 def _packages(sbom: Path) -> int:
     try:
         return len(read_json(sbom)["packages"])
@@ -104,7 +130,7 @@ def _refuse_signature(file: Path, keyring: Path) -> None:
         )
     except FileNotFoundError:
         raise Refused("'gpgv' is not installed.") from None
-    lines = [line.split(" ", 2) for line in done.stdout.splitlines() if line.startswith("[GNUPG:] ")]
+    lines = [line.split(" ", 2) for line in done.stdout.split("\n") if line.startswith("[GNUPG:] ")]
     words = {line[1]: line[-1] for line in lines}
     if done.returncode == 0 and "GOODSIG" in words and "VALIDSIG" in words:
         return

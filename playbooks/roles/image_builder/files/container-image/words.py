@@ -20,16 +20,31 @@ def run(arguments: list[str], environment: dict[str, str] | None = None, folder:
     Raises:
         Refused: it failed, or is not installed.
     """
+    pipe = subprocess.PIPE
     try:
-        done = subprocess.run(
-            arguments, capture_output=True, encoding="utf-8", errors="replace", check=False, env=environment, cwd=folder
+        process = subprocess.Popen(
+            arguments, stdout=pipe, stderr=pipe, encoding="utf-8", errors="replace", env=environment, cwd=folder
         )
     except FileNotFoundError:
         raise Refused(f"'{arguments[0]}' is not installed.") from None
-    if done.returncode != 0:
-        said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-12:])
-        raise Refused(f"'{arguments[0]}' ended with {done.returncode}:\n{said}")
-    return done.stdout
+    with process:
+        output, complaint = _to_its_end(process)
+    if process.returncode != 0:
+        said = "\n".join((complaint or output).strip().splitlines()[-12:])
+        raise Refused(f"'{arguments[0]}' ended with {process.returncode}:\n{said}")
+    return output
+
+
+def _to_its_end(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Return what a program says; when this one is interrupted, so is that, and is given the time to tidy up."""
+    try:
+        return process.communicate()
+    except KeyboardInterrupt:
+        try:
+            process.communicate()
+        finally:
+            process.kill()  # for those who interrupt once more; one that has ended does not notice
+        raise
 
 
 def sha256(path: Path) -> str:

@@ -8,13 +8,15 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from build import package_sources, surroundings
 from contents import packages
-from main import AREA, work_folder
-from settings import Image, read_images
+from main import AREA, INTERRUPTED, work_folder
+from settings import Image, bases_first, read_images
 from versions import Place, Version, changes, megabytes, read_version
 from words import Refused, as_json, run
 
@@ -77,12 +79,12 @@ def offered(suite: str, names: list[str]) -> dict[str, str]:
 
 def outdated(image: Image) -> Outdated:
     """Hold what is published against the definition and against apt's lists; nothing is built for it."""
-    place = Place(AREA / image.name)
+    place, definition = Place(AREA / image.name), image.definition
     if place.current is None:
         return Outdated(image.name, None, definition=False, packages={})
     current, *refused = (read_version(place.folder / name, KEYRING) for name in [place.current, *place.refused])
     names = sorted({name for version in (current, *refused) for name in version.offered})
-    candidates = offered(image.definition.suite, names) if names else {}
+    candidates = offered(definition.suite, names) if names else {}
 
     def why(version: Version, held: str | None = None) -> Outdated:
         newer = {
@@ -90,7 +92,7 @@ def outdated(image: Image) -> Outdated:
             for name in sorted(version.offered)
             if candidates.get(name, "gone") != version.packages[name]
         }
-        return Outdated(image.name, version.name, version.definition != image.definition.digest, newer, held)
+        return Outdated(image.name, version.name, version.definition != definition.digest, newer, held)
 
     again = next((version.name for version in refused if not why(version)), None)
     return why(current, again) if why(current) else why(current)
@@ -98,12 +100,26 @@ def outdated(image: Image) -> Outdated:
 
 def show_outdated(arguments: argparse.Namespace) -> int:
     """Say which packages of which images are outdated."""
-    found = [outdated(image) for image in read_images(arguments.settings, arguments.name)]
+    images, found = read_images(arguments.settings, arguments.name), []
+    for image in images:
+        with _others_go_on(image):
+            found.append(outdated(image))
     if arguments.json:
         print(as_json([asdict(each) for each in found]), end="")
     else:
         print("".join(f"{each}\n" for each in found if each), end="")
+    if len(found) < len(images):
+        return 1
     return OUTDATED if any(found) else 0
+
+
+@contextmanager
+def _others_go_on(image: Image) -> Iterator[None]:
+    """Tell what is wrong with an image, which is no reason to leave the others as they are."""
+    try:
+        yield
+    except (Refused, OSError) as error:
+        print(f"container-image-renew: {image.name}: {_sentence(error)}", file=sys.stderr, flush=True)
 
 
 def show_changes(arguments: argparse.Namespace) -> int:
@@ -123,20 +139,14 @@ def _listed(place: Place) -> str:
 
 
 def renew_all(arguments: argparse.Namespace) -> int:
-    """Renew one image after the other; that one fails is no reason to leave the others as they are."""
-    images = read_images(arguments.settings, arguments.name)
+    """Renew one image after the other, each after those that it builds on."""
+    images, good = read_images(arguments.settings, arguments.name), 0
     with work_folder() as work:
-        good = [_is_renewed(image, work) for image in images]
-    return 0 if all(good) else 1
-
-
-def _is_renewed(image: Image, work: Path) -> bool:
-    try:
-        renew(image, work)
-    except (Refused, OSError) as error:
-        print(f"container-image-renew: {image.name}: {_sentence(error)}", file=sys.stderr, flush=True)
-        return False
-    return True
+        for image in bases_first(images, AREA):
+            with _others_go_on(image):
+                renew(image, work)
+                good += 1
+    return 0 if good == len(images) else 1
 
 
 def renew(image: Image, work: Path) -> None:
@@ -154,7 +164,7 @@ def renew(image: Image, work: Path) -> None:
         try_out(built / "tree", work)
         if place.current:
             print(changes(read_version(place.folder / place.current, KEYRING), new), flush=True)
-        place.publish(built, work)
+        place.publish(built, work, KEYRING)
         print(f"{place.folder / new.name} is published", flush=True)
     tidy(image, place, work)
 
@@ -269,10 +279,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    """Do what the command line asks; what is refused ends with a sentence and exit code 1."""
+    """Do what the command line asks; what is refused ends with a sentence and exit code 1, an interruption with 130."""
     os.environ.pop("PYTHONPATH", None)  # this program's own, not that of those which it starts
-    if not os.access(os.environ.get("XDG_RUNTIME_DIR", "/"), os.W_OK):
-        os.environ.pop("XDG_RUNTIME_DIR", None)  # root's, after 'su' or 'runuser'; buildah would fail with it
     arguments = parser().parse_args()
     os.umask(0o022)
     try:
@@ -281,6 +289,9 @@ def main() -> int:
     except (Refused, OSError) as error:
         print(f"container-image-renew: {_sentence(error)}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("container-image-renew: It was interrupted. What was published is as it was.", file=sys.stderr)
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import configparser
+import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from definition import Definition, read_definition
@@ -18,20 +20,35 @@ MEGABYTE = 1_000_000
 class Image:
     """A section of the file; `budget` is in bytes, `keep` counts versions."""
 
-    definition: Definition
+    folder: Path
     budget: int
     keep: int
 
     @property
     def name(self) -> str:
-        return self.definition.name
+        return self.folder.name
+
+    @cached_property
+    def definition(self) -> Definition:
+        """Its definition, read when it is asked for, so that one that cannot be right is in nobody else's way.
+
+        Raises:
+            Refused: it cannot be right, or gives several images.
+        """
+        found = read_definition(self.folder)
+        if len(found.images) > 1:
+            raise Refused(
+                f"'{self.folder}' gives {len(found.images)} images, which are published together. They are not renewed "
+                f"here; run 'container-image build {self.folder}', and take '[{self.name}]' out of the settings."
+            )
+        return found
 
 
 def read_images(file: Path, wanted: list[str]) -> list[Image]:
     """Return the images wanted, or all.
 
     Raises:
-        Refused: the file or a definition cannot be right; the sentence names file and line.
+        Refused: the file cannot be right; the sentence names file and line.
     """
     parser = configparser.ConfigParser(interpolation=None, default_section="")
     try:
@@ -44,7 +61,28 @@ def read_images(file: Path, wanted: list[str]) -> list[Image]:
         if name not in parser.sections():
             raise Refused(f"'{file}' has no section '[{name}]'; it has {', '.join(parser.sections()) or 'none'}.")
     read = {name: _limits(file, name, dict(parser[name])) for name in parser.sections()}
-    return [Image(read_definition(file.parent / name), **read[name]) for name in wanted or parser.sections()]
+    return [Image(file.parent / name, **read[name]) for name in wanted or parser.sections()]
+
+
+def bases_first(images: list[Image], area: Path) -> list[Image]:
+    """Return images in the order to renew them: after those whose place in the area their Containerfile names."""
+    ordered: dict[str, Image] = {}
+
+    def add(image: Image, below: tuple[str, ...]) -> None:
+        if image.name in ordered or image.name in below:  # two that name each other have no order
+            return
+        try:
+            said = (image.folder / "Containerfile").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            said = ""  # whoever renews it says so
+        for other in images:
+            if re.search(rf"{re.escape(str(area / other.name))}(?=/)", said):
+                add(other, (*below, image.name))
+        ordered[image.name] = image
+
+    for image in images:
+        add(image, ())
+    return list(ordered.values())
 
 
 def _limits(file: Path, name: str, said: dict[str, str]) -> dict[str, int]:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from published import verify
+from published import move, verify
 from words import read_json
 
 
@@ -119,14 +119,10 @@ class Place:
         link.symlink_to(version)
         link.replace(self.folder / "current")
 
-    def publish(self, built: Path, work: Path) -> None:
-        """Move a finished version here and switch to it."""
+    def publish(self, built: Path, work: Path, keyring: Path) -> None:
+        """Move a finished version here and switch to it; if the same content lies here, what runs in it goes on."""
         self.folder.mkdir(exist_ok=True)
-        lies = self.folder / built.name
-        if lies.exists():
-            # The same content from another definition; or a run was killed between the two steps below.
-            lies.rename(work / f"replaced-{built.name}")
-        built.rename(lies)
+        move(built, self.folder / built.name, work / f"replaced-{built.name}", keyring)
         self.switch(built.name, work)
 
     def refuse(self, version: str, work: Path) -> None:
