@@ -301,8 +301,8 @@ def test_backups_that_a_purge_would_take_count_as_edited(tmp_path: Path) -> None
     conf = tmp_path / "a.conf"
     conf.write_text("")
     (tmp_path / "a.conf.bak").write_text("mine")
-    module = StubModule(tmp_path / "r.json", [(0, "", ""), (0, f" {conf} 0123\n", "")])
-    module.md5 = lambda _path: "0123"  # type: ignore[attr-defined]  # the stub has what a test needs
+    md5 = hashlib.md5(b"").hexdigest()
+    module = StubModule(tmp_path / "r.json", [(0, "", ""), (0, f" {conf} {md5}\n", "")])
     assert packages.Dpkg(module).edited({"a"}) == [f"{conf}.bak"]
 
 
