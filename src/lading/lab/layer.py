@@ -10,10 +10,7 @@ from lading.lab.image import GuestImage, TestImageDefinition, digest
 from lading.lab.machine import Machine
 
 # Raised when what is done to a guest between a layer's `apply` and its snapshot changes.
-LAYERING = 2
-# What a package has enabled and its installation did not start comes with the next boot. A host that has the layer has
-# been booted since; without this, whatever boots it first would seem to have brought these units.
-START = "systemctl daemon-reload && systemctl start default.target"
+LAYERING = 3
 # What a run of Ansible leaves: its folder, and a session of sshd that would wait for ever for a client that is gone.
 LEAVE = """
 rm -rf ~root/.ansible
@@ -52,9 +49,13 @@ class Layer:
 
 
 def leave(guest: Guest) -> None:
-    """Let a guest be as after its next boot, with nothing that reaches in from outside, and let go of memory."""
+    """Let a guest be as after its next boot, with nothing that reaches in from outside, and let go of memory.
+
+    What an installation starts is not all that the next boot starts, and not all of it starts then. A host that has the
+    layer has been booted since; otherwise whatever boots it first would seem to have changed these units.
+    """
     process.run(["ssh", "-F", guest.ssh.config, "-O", "exit", guest.name], check=False)
-    guest.ask(START, 60)
+    guest.reboot()
     guest.ask(LEAVE, 20)
     guest.ask(ZERO, 30, check=False)
 

@@ -91,7 +91,9 @@ IGNORED: Final = (
 
 RECKONED: Final = (
     Ignored("sysctl:fs.epoll.max_user_watches", "`eventpoll_init`, fs/eventpoll.c"),
+    Ignored("sysctl:fs.fanotify.max_user_marks", "`fanotify_user_setup`, fs/notify/fanotify/fanotify_user.c"),
     Ignored("sysctl:fs.file-max", "`files_maxfiles_init`, fs/file_table.c"),
+    Ignored("sysctl:fs.inotify.max_user_watches", "`inotify_user_setup`, fs/notify/inotify/inotify_user.c"),
     Ignored("sysctl:kernel.threads-max", "`set_max_threads`, kernel/fork.c"),
     Ignored("sysctl:net.ipv4.inet_peer_threshold", "`inet_initpeers`, net/ipv4/inetpeer.c"),
     Ignored("sysctl:net.ipv4.tcp_?mem", "`tcp_init`, net/ipv4/tcp.c"),
