@@ -45,23 +45,25 @@ def test_one_image_is_the_last_stage(tool: Any, tmp_path: Path, monkeypatch: pyt
     unpack, build = recorded(tool, written(tmp_path / "fit"), monkeypatch)
     assert unpack[0] == "mmdebstrap"
     assert option(unpack, "--include") == "base-files,libstdc++6"
-    assert option(unpack, "--extract-hook") == f'sh {tmp_path}/work/hook "$1"'
-    assert unpack[-3:] == ["trixie", f"{tmp_path}/work/context/root.tar", f"{tmp_path}/work/sources"]
+    work = tmp_path / "work"
+    assert option(unpack, "--extract-hook") == f'sh {work}/hook "$1"'
+    assert unpack[-3:] == ["trixie", f"{work}/context/root.tar", f"{work}/sources"]
     assert build[0] == "buildah"
     assert "--target" not in build
-    assert option(build, "--tag") == f"oci:{tmp_path}/work/fit/oci:fit"
+    assert option(build, "--tag") == f"oci:{work}/fit/oci:fit"
     assert {"--timestamp=1700000000", "--build-arg=SOURCE_DATE_EPOCH=1700000000"} <= set(build)
 
 
 def test_each_image_of_several_is_its_stage(tool: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = recorded(tool, family(tmp_path / "fit"), monkeypatch)
     unpacked, built = calls[:2], calls[2:]  # the user's has no packages of its own
-    context = f"{tmp_path}/work/context"
+    work = tmp_path / "work"
+    context = work / "context"
     assert [option(call, "--include") for call in unpacked] == ["base-files", "base-files,gcc,gdb"]
     assert [call[-2] for call in unpacked] == [f"{context}/root.tar", f"{context}/developer.tar"]
-    assert option(unpacked[1], "--extract-hook") == f'sh {tmp_path}/work/hook "$1" {context}/root.tar'
+    assert option(unpacked[1], "--extract-hook") == f'sh {work}/hook "$1" {context}/root.tar'
     assert [option(call, "--target") for call in built] == ["runtime", "developer", "user"]
-    assert [option(call, "--tag").rpartition("/work/")[2] for call in built] == [
+    assert [option(call, "--tag").rpartition(f"{work}/")[2] for call in built] == [
         "fit/oci:fit", "fit-developer/oci:fit-developer", "fit-user/oci:fit-user",
     ]  # fmt: skip
 
@@ -71,7 +73,7 @@ def test_a_folder_with_a_blank_is_one_word_of_the_hook(
 ) -> None:
     (tmp_path / "a b").mkdir()
     calls = recorded(tool, family(tmp_path / "a b/fit", FAMILY), monkeypatch)
-    assert option(calls[1], "--extract-hook").endswith(f""" "$1" '{tmp_path}/a b/work/context/root.tar'""")
+    assert option(calls[1], "--extract-hook").endswith(f""" "$1" '{tmp_path / "a b" / "work"}/context/root.tar'""")
 
 
 class Unpacked:

@@ -11,7 +11,6 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from lading import process
@@ -92,7 +91,7 @@ def find_guest_image(workspace: Workspace, name: str, platform: Platform, mirror
     if platform.image is None or platform.suite is None:
         raise LabError(f"No image of '{name}' can be had here.", hint="'lading list' names the platforms that can.")
     hooks = {path.name: path.read_text() for path in sorted(FILES.iterdir())}
-    period = datetime.now(UTC).toordinal() // IMAGE_DAYS
+    period = workspace.started.toordinal() // IMAGE_DAYS  # one image for a whole run, midnight or not
     key = f"{name}-{digest([platform.model_dump(), PACKAGES, USERS, hooks, DISK_SIZE, period])}"
     final = workspace.folder("images") / key
     with workspace.lock(f"image-{key}"):

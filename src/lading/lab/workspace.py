@@ -30,6 +30,7 @@ class Workspace:
     cache: Path
     run_id: str
     narrator: Narrator = field(default_factory=Narrator)
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def tmp(self) -> Path:
