@@ -3,14 +3,25 @@
 from collections.abc import Callable
 
 import pytest
+from hypothesis import settings
 
 from tests.workshop import Workshop
 
+# Guests are emulated beside the tests; how long an example took says nothing then.
+settings.register_profile("lading", deadline=None)
+settings.load_profile("lading")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files whose tests boot guests first: of two workers, none is then left alone with the longest at the end."""
+    """Give all tests that boot guests to one process, first, and leave the rest to the other.
+
+    Two emulated guests at once take longer than one after the other, and beside a guest a processor is idle.
+    """
     booting = {item.path for item in items if item.get_closest_marker("vm")}
     items.sort(key=lambda item: item.path not in booting)
+    for item in items:
+        if item.path in booting:
+            item.add_marker(pytest.mark.xdist_group("guests"))
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,13 +18,11 @@ import pytest
 from lading import process
 from lading.evidence.store import evidence_file, read_evidence
 from lading.janitor import marked_processes
-from lading.project import Catalogue, cache_root
-from tests.workshop import REPOSITORY, Workshop
+from lading.project import cache_root
+from tests.workshop import Workshop
 
 pytestmark = pytest.mark.vm
 T = TypeVar("T")
-
-SETTING = "playbooks/roles/worker_namespaces/tasks/present.yml"
 
 
 def lading(catalogue: Path, *words: str) -> "subprocess.Popen[str]":
@@ -37,33 +34,31 @@ def lading(catalogue: Path, *words: str) -> "subprocess.Popen[str]":
     )  # fmt: skip
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Catalogue:
-    """A copy of this repository's working tree, to break."""
-    listed = subprocess.run(
-        ["git", "-C", REPOSITORY, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    root = tmp_path / "copy"
-    for name in filter(None, listed.stdout.split("\0")):
-        if (REPOSITORY / name).is_file():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(REPOSITORY / name, root / name)
-    subprocess.run(["git", "-C", root, "init", "-q"], check=True)
-    return Catalogue(root)
+CHECKS = """
+from testinfra.host import Host
+
+testinfra_hosts = ["ansible://workers"]
 
 
-def test_a_role_without_the_setting_fails_and_the_check_is_named(copy: Catalogue) -> None:
-    tasks = copy.root / SETTING
-    before, mark, _ = tasks.read_text().partition("- name: Set the limits of namespaces")
-    assert mark, "the task that this test takes out has another name now"
-    tasks.write_text(before)
-    done = lading(copy.root, "verify", "apptainer-unprivileged", "--platform", "debian13", "--grade", "quick")
+def test_it_is_there(host: Host) -> None:
+    assert host.file("/etc/demo.conf").exists
+
+
+def test_it_is_quiet(host: Host) -> None:
+    assert host.run("true").rc == 0
+"""
+
+
+def test_a_role_without_the_setting_fails_and_the_check_is_named(workshop: Workshop) -> None:
+    workshop.write("playbooks/roles/demo/tasks/main.yml", "- name: Set nothing\n  ansible.builtin.ping:\n")
+    workshop.write("recipes/demo/test_demo.py", CHECKS)
+    done = lading(workshop.root, "verify", "demo", "--platform", "debian13", "--grade", "quick")
     out, err = done.communicate(timeout=900)
     assert done.returncode == 1, err
     assert "FAILED: playbook/green: " in out
-    assert "'test_worker.py::test_network_namespace_is_refused'" in out
-    statement = read_evidence(copy, "apptainer-unprivileged", "debian13")
+    assert "'test_demo.py::test_it_is_there'" in out
+    assert "test_it_is_quiet" not in out
+    statement = read_evidence(workshop.catalogue, "demo", "debian13")
     assert statement is not None
     assert statement.predicate.result == "FAILED"
     logs = Path(next(line.partition("Logs: ")[2] for line in out.splitlines() if "Logs: " in line))
