@@ -20,17 +20,22 @@ SECOND = "2000-01-01-second"
 MARK = "usr/lib/os-release"
 FUNCTIONS = Path(__file__).with_name("second_version.sh").read_text()
 BEATS = "/run/image-area-check"
+TRIED = ".written-by-a-check"
 
 MOUNTED = {
     "watched": f"grep ' {FOLDER} autofs ' /proc/self/mounts && systemctl is-active autofs",
     "enabled": "systemctl is-enabled autofs",
     "listed": f"ls {FOLDER}",
     "mount": f"findmnt --noheadings --raw --output FSTYPE,OPTIONS --types nfs4 --mountpoint {FOLDER}",
-    "write": f"touch {FOLDER}/new",
+    # Where nothing is mounted the folder is the node's own, and would keep what is written.
+    "write": f"""
+        grep -qF ' {FOLDER} nfs4 ' /proc/self/mounts || exit 9
+        touch {FOLDER}/{TRIED} && rm {FOLDER}/{TRIED}
+        """,
     "write otherwise": f"""
         mkdir "$BATCH_TMP/rw" && mount -t nfs4 -o rw,vers=4.2 "$(
         findmnt --noheadings --output SOURCE --types nfs4 --mountpoint {FOLDER})" "$BATCH_TMP/rw" || exit 9
-        touch "$BATCH_TMP/rw/new"; code=$?; umount "$BATCH_TMP/rw"; exit $code
+        touch "$BATCH_TMP/rw/{TRIED}" && rm "$BATCH_TMP/rw/{TRIED}"; code=$?; umount "$BATCH_TMP/rw"; exit $code
         """,
     "closed": f"ls {FOLDER}/.area",
     "rpcbind": "ss -H --listening --tcp --udp --numeric 'sport = :111'; ! systemctl is-active --quiet rpcbind.socket",
