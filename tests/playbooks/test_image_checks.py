@@ -2,6 +2,8 @@
 
 import importlib.util
 import inspect
+import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -87,3 +89,10 @@ def test_no_page_deletes_more_than_its_own_images() -> None:
     lines = [line for page in pages for line in page.read_text().splitlines() if line.startswith(("$ ", "# ", "> "))]
     assert [line for line in lines if " image rm" in line]
     assert [line for line in lines if "prune" in line or (" rm" in line and "podman" in line and "--all" in line)] == []
+
+
+def test_a_check_writes_nothing_where_no_area_is_mounted(tmp_path: Path) -> None:
+    client = checks("unpacked-area", "test_client")
+    line = client.MOUNTED["write"].replace(client.FOLDER, str(tmp_path))
+    assert subprocess.run(["sh", "-c", line], check=False).returncode == 9
+    assert list(tmp_path.iterdir()) == []
