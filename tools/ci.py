@@ -88,7 +88,7 @@ class Run:
             return
         self.take("check", ["make", "--no-print-directory", "check"], 8 * 60)
         more = f"ARGS=-q --durations=10 --junitxml={self.junit}"
-        self.take("test", ["make", "--no-print-directory", "test", more], 45 * 60)
+        self.take("test", ["make", "--no-print-directory", "test", more], 50 * 60)
         self.take("site", ["make", "--no-print-directory", "site"], 5 * 60)
         # Not through make, which turns every failure into 2.
         if self.verify() == LAB_BROKE and self.left() > 2 * LEAST_FOR_VERIFY:
