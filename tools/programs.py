@@ -38,6 +38,7 @@ PROGRAMS: Final = (
     Program(QEMU, "qemu-system-x86", f"runs the guests; QEMU {OLDEST_QEMU} or newer"),
     Program("qemu-img", "qemu-utils", "makes their disks"),
     Program("mmdebstrap", "mmdebstrap", "builds their images"),
+    Program("mksquashfs", "squashfs-tools", "packs what the CVMFS stand-in serves"),
     Program("newuidmap", "uidmap", "lets it do that without root"),
     Program("mkfs.ext4", "e2fsprogs", "writes their file systems"),
     Program("ssh", "openssh-client", "reaches the guests"),

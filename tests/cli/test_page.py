@@ -89,7 +89,7 @@ def typed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     platforms: list[str] = []
 
     @contextmanager
-    def nothing(*_: Any) -> Iterator[None]:
+    def nothing(*_: Any, **_named: Any) -> Iterator[None]:
         yield None
 
     def update_page(_lab: object, _catalogue: object, _loaded: object, platform: str) -> Update:
@@ -122,6 +122,21 @@ def test_update_that_fails_leaves_the_page_alone(
     assert (code, typed) == (ExitCode.FAILED, [])
     assert "demo.md:8: it hung." in err
     assert (workshop.root / "docs/paths/compute/demo.md").read_text() == PAGE
+
+
+def test_update_tries_the_addresses_that_a_path_needs_before_it_opens_the_laboratory(
+    workshop: Workshop, run: Run, typed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need = "http://packages.site.example/key.gpg"
+    use = {"not_verified": "Its packages could not be reached.", "needs": [need]}
+    workshop.path(page_coverage=66, platforms={"debian13": use})
+    monkeypatch.setattr("lading.cli.page.first_unreachable", lambda urls: f"{urls[0]} answered 404")
+    code, _, err = run("update", "demo")
+    assert (code, typed) == (ExitCode.LAB, [])
+    assert f"'demo' can't be run on 'debian13': it needs what is not to be had here. {need} answered 404." in err
+    monkeypatch.setattr("lading.cli.page.first_unreachable", lambda _: None)
+    assert run("update", "demo", "--check")[0] == ExitCode.OK
+    assert typed == ["debian13"]
 
 
 @pytest.mark.parametrize("platform", ["debian12", "debain13"])

@@ -174,3 +174,13 @@ def test_the_evidence_of_another_path_in_this_ones_place_is_refused(workshop: Wo
     workshop.write("evidence/demo/debian13.json", source.read_bytes())
     with pytest.raises(UsageError, match="This is the evidence of 'other/debian13'"):
         known(workshop)
+
+
+def test_what_can_be_proven_where_an_address_answers_is_not_verified_for_its_reason_until_it_was(
+    workshop: Workshop,
+) -> None:
+    needs = {"not_verified": "No package here.", "needs": ["https://packages.site.example/"]}
+    workshop.path(platforms={"debian13": needs})
+    assert known(workshop) == Status("not-verified", "No package here.")
+    prove(workshop)
+    assert known(workshop).verdict == "proven"

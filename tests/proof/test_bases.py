@@ -24,6 +24,7 @@ from lading.page.model import Page
 from lading.project import cache_root
 from lading.proof import campaign, plan, prover
 from lading.proof.bases import BaseUnproven, foundation_of, require_proven
+from lading.proof.bench import mounted_images
 from lading.proof.campaign import Kind, Manner, Result, exit_code, run_jobs
 from lading.proof.plan import Job, ci_jobs, named_jobs
 from lading.proof.records import remember
@@ -439,3 +440,65 @@ def test_a_base_that_fails_is_no_verdict_about_what_builds_on_it(
     assert {"ansible-base.log", "signs.txt"} <= {file.name for file in log.parent.iterdir()}
     assert "lading verify base --platform debian13 --force" in result.hint
     assert "Applying 'base' once, for a snapshot: failed after" in said
+
+
+# Stand-ins ---------------------------------------------------------------------------------------------------------
+
+SERVED: dict[str, Any] = {
+    "images": {"tiny": {"suite": "trixie", "packages": ["dash"], "form": "dir"}},
+    "stand_ins": {"cvmfs": {"repositories": {"software.site.example": "tiny"}}},
+}
+
+
+def layer_of(workshop: Workshop) -> Layer | None:
+    return foundation_of(workshop.catalogue, demo(workshop), "debian13").layers(NO_LAB).get("worker1")
+
+
+def test_a_stand_in_is_a_layer_of_its_own_whose_guests_get_the_disks(workshop: Workshop) -> None:
+    workshop.path(**SERVED)
+    layer = layer_of(workshop)
+    assert layer is not None
+    assert (layer.name, list(layer.drives), dict(layer.images)) == ("the CVMFS stand-in", ["cvmfs_0"], {})
+    foundation = foundation_of(workshop.catalogue, demo(workshop), "debian13")
+    assert foundation.stand_ins == "CVMFS is a stand-in of autofs and squashfuse"
+
+
+def test_hosts_of_other_groups_get_none_and_paths_without_one_say_nothing_of_it(workshop: Workshop) -> None:
+    hosts = {"worker1": {"groups": ["workers"]}, "head": {"groups": ["heads"]}}
+    cvmfs = {**SERVED["stand_ins"]["cvmfs"], "groups": ["heads"]}
+    workshop.path(hosts=hosts, images=SERVED["images"], stand_ins={"cvmfs": cvmfs})
+    assert list(foundation_of(workshop.catalogue, demo(workshop), "debian13").layers(NO_LAB)) == ["head"]
+    workshop.path()
+    assert layer_of(workshop) is None
+    assert foundation_of(workshop.catalogue, demo(workshop), "debian13").stand_ins == ""
+
+
+def test_what_a_base_is_proven_over_the_path_above_stands_on_too(two_floors: Workshop) -> None:
+    plain = layer_of(two_floors)
+    variables = {"base_colour": {"default": "red", "lab": "blue", "help": "Its colour."}}
+    two_floors.path("base", variables=variables, **SERVED)
+    two_floors.write("playbooks/base.yml", BASE)
+    layer = layer_of(two_floors)
+    assert plain is not None
+    assert layer is not None
+    assert layer.name == "the CVMFS stand-in and 'base'"
+    assert list(layer.drives) == ["cvmfs_0"]
+    assert layer.key != plain.key
+
+
+def test_a_layer_is_another_one_with_other_times_and_the_same_with_other_content(workshop: Workshop) -> None:
+    def key(idle: str, packages: list[str]) -> str:
+        tiny = {**SERVED["images"]["tiny"], "packages": packages}
+        cvmfs = {**SERVED["stand_ins"]["cvmfs"], "idle": idle}
+        workshop.path(images={"tiny": tiny}, stand_ins={"cvmfs": cvmfs})
+        layer = layer_of(workshop)
+        assert layer is not None
+        return layer.key
+
+    assert key("5s", ["dash"]) == key("5s", ["dash", "bash"]) != key("6s", ["dash"])
+
+
+def test_what_a_stand_in_serves_is_not_below_srv_images_too(workshop: Workshop) -> None:
+    images = {**SERVED["images"], "other": {"suite": "sid", "packages": [], "form": "dir"}}
+    workshop.path(images=images, stand_ins=SERVED["stand_ins"])
+    assert list(mounted_images(demo(workshop).recipe)) == ["other"]

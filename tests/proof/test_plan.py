@@ -116,3 +116,37 @@ def test_only_this_machines_own_proof_of_the_same_inputs_is_recalled(
         remember(workspace, "beta", "debian13", quick)
         assert recall(workspace, "beta", "debian13", other, "quick") == quick
         assert recall(workspace, "beta", "debian13", other, "full") is None
+
+
+NEEDS = {"not_verified": "No package here.", "needs": ["https://packages.site.example/key"]}
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_what_a_path_needs_is_tried_and_decides_whether_it_is_proven(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
+    asked: list[str] = []
+
+    def unreachable(url: str) -> str | None:
+        asked.append(url)
+        return None if answers else f"{url} cannot be reached (timed out)"
+
+    monkeypatch.setattr("lading.lab.upstream._unreachable", unreachable)
+    shop.path("alpha", platforms={"debian13": NEEDS})
+    jobs, skipped = named_jobs(shop.catalogue, ["alpha"], None, "full", TODAY)
+    assert asked == NEEDS["needs"]
+    assert [job.name for job in jobs] == (["alpha on debian13"] if answers else [])
+    if not answers:
+        reason = "No package here. Tried now: https://packages.site.example/key cannot be reached (timed out)."
+        assert [one.reason for one in skipped] == [reason]
+        with pytest.raises(LabError, match="Tried now"):
+            named_jobs(shop.catalogue, ["alpha"], "debian13", "full", TODAY)
+
+
+def test_what_a_base_needs_the_path_above_needs_too(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lading.lab.upstream._unreachable", lambda url: f"{url} answered 404")
+    shop.path("alpha", platforms={"debian13": NEEDS})
+    shop.path("beta", builds_on=["alpha"], platforms={"debian13": {}})
+    jobs, skipped = named_jobs(shop.catalogue, ["beta"], None, "full", TODAY)
+    assert (jobs, len(skipped)) == ([], 1)
+    assert "answered 404" in skipped[0].reason

@@ -1,5 +1,6 @@
 """Recipes: what is read from a good one, and what is said of a bad one."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -325,3 +326,45 @@ def shared_workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     made = Workshop(tmp_path_factory.mktemp("catalogue") / "root")
     made.path()
     return made
+
+
+TINY = {"suite": "trixie", "packages": ["dash"], "form": "dir"}
+
+
+def test_a_stand_in_serves_test_images_to_hosts_of_a_group(workshop: Workshop) -> None:
+    cvmfs = {"repositories": {"software.site.example": "tiny"}, "groups": ["workers"], "idle": "5s"}
+    workshop.path(images={"tiny": TINY}, stand_ins={"cvmfs": cvmfs})
+    read = load_recipe(workshop.catalogue, "demo").recipe.stand_ins.cvmfs
+    assert read is not None
+    assert (read.idle, read.first_access) == (5.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "changes, sentence",
+    [
+        ({"repositories": {"software.site.example": "tyni"}}, r"no test image is called 'tyni'.*'tiny'"),
+        ({"repositories": {"software": "tiny"}}, "stand_ins.cvmfs.repositories"),
+        ({"repositories": {}}, "stand_ins.cvmfs.repositories"),
+        ({"groups": ["worker"]}, r"no host is in the group 'worker'.*'workers'"),
+        ({"idle": 5}, "not a duration"),
+    ],
+)
+def test_a_stand_in_that_does_not_fit_is_refused(workshop: Workshop, changes: dict[str, Any], sentence: str) -> None:
+    cvmfs = {"repositories": {"software.site.example": "tiny"}, **changes}
+    workshop.path(images={"tiny": TINY}, stand_ins={"cvmfs": cvmfs})
+    assert re.search(sentence, refusal(workshop))
+
+
+@pytest.mark.parametrize(
+    "platform, sentence",
+    [
+        ({"needs": ["https://a.example/"]}, "'needs' wants a 'not_verified'"),
+        ({"not_verified": "So.", "needs": ["ftp://a.example/"]}, "needs"),
+        ({"not_verified": "So.", "needs": ["https://user:word@a.example/"]}, "needs"),
+    ],
+)
+def test_what_a_platform_needs_is_addresses_and_has_a_reason(
+    workshop: Workshop, platform: dict[str, Any], sentence: str
+) -> None:
+    workshop.path(platforms={"debian13": platform})
+    assert sentence in refusal(workshop)

@@ -166,6 +166,7 @@ class Proof(Protocol):
         detail: str = "23 checks failed, as they should",
         producer: Producer | None = None,
         finished: datetime = YESTERDAY,
+        stand_ins: str = "",
     ) -> None: ...
 
 
@@ -177,6 +178,7 @@ def prove(catalogue: Catalogue) -> Proof:
         detail: str = "23 checks failed, as they should",
         producer: Producer | None = None,
         finished: datetime = YESTERDAY,
+        stand_ins: str = "",
     ) -> None:
         others = not failed
         statement = new_statement(
@@ -195,6 +197,7 @@ def prove(catalogue: Catalogue) -> Proof:
                 "kernel": "6.12.1",
                 "packages": {"kettle": "1.4.5-2"},
                 "owns": {"playbook": ["/etc/kettle.conf", "/etc/<cup>"], "puppet": ["/etc/kettle.conf"]},
+                **({"stand-ins": stand_ins} if stand_ins else {}),
             },
         )
         write_evidence(catalogue, "kettle", "debian13", statement)

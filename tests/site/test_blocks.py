@@ -214,6 +214,38 @@ def test_a_tab_says_where_the_path_has_never_run(prove: Callable[[], None], inst
     assert install(TABS).count('class="run-never"') == 1
 
 
+def test_a_tab_says_so_too_where_the_path_needs_what_can_be_had_elsewhere_until_somebody_has_proven_it(
+    catalogue: Catalogue, prove: Callable[[], None], install: Render
+) -> None:
+    recipe = catalogue.recipes / "kettle" / "recipe.yml"
+    needs = "debian13: {not_verified: No tap here., needs: ['http://tap.example/']}"
+    recipe.write_text(recipe.read_text().replace("debian13: {}", needs))
+    assert "<strong>Never run on Debian 13 (trixie).</strong> No tap here." in install(TABS)
+    prove()
+    assert "No tap here." not in install(TABS)
+
+
+def test_a_page_of_a_path_that_has_never_run_anywhere_says_so_once_above_its_first_block(
+    catalogue: Catalogue, prove: Callable[[], None], install: Render
+) -> None:
+    blocks = "```{ .console }\n# a\n```\n\nThen:\n\n```{ .console }\n# b\n```\n"
+    told = "<strong>Never run on Debian 13 (trixie).</strong> Nobody has proven this path there yet."
+    html = install(blocks)
+    assert html.count('class="run-never"') == 1
+    assert html.index(told) < html.index('id="install-1"')
+    assert install(blocks + TABS).count(told) == 2, "each tab says it too"
+    recipe = catalogue.recipes / "kettle" / "recipe.yml"
+    text = recipe.read_text()
+    recipe.write_text(text.replace("debian13: {}", "debian13: {not_verified: No tap here.}"))
+    assert "<strong>Never run on Debian 13 (trixie).</strong> No tap here." in install(blocks)
+    needs = "almalinux9: {not_verified: No tap there., needs: ['http://tap.example/']}"
+    recipe.write_text(recipe.read_text().replace("almalinux9: {not_verified: No kettle fits there.}", needs))
+    assert "<strong>Never run on AlmaLinux 9.</strong> No tap there." in install(blocks), "a proof can reach it"
+    recipe.write_text(text)
+    prove()
+    assert "run-never" not in install(blocks)
+
+
 def test_the_reason_stands_below_a_block_that_is_not_run(render: Render) -> None:
     html = render('```{ .bash not-run="it <reboots> **you**" }\nsystemctl reboot\n```\nAfter.\n')
     assert html.index("systemctl") < html.index("Not run by any route:") < html.index("After.")

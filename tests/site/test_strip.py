@@ -101,6 +101,17 @@ def test_evidence_is_shown_letter_by_letter(prove: Proof, render: Render, nasty:
         assert tag not in html
 
 
+def test_what_was_not_the_real_thing_is_told_beside_the_state_and_not_among_the_details(
+    prove: Proof, render: Render
+) -> None:
+    prove()
+    assert "real thing" not in render(MARKER)
+    prove(stand_ins="CVMFS is a stand-in of autofs and <i>squashfuse</i>")
+    before, _, details = render(MARKER).partition("<details")
+    assert "Not all of it is the real thing: CVMFS is a stand-in of autofs and &lt;i&gt;squashfuse&lt;/i&gt;." in before
+    assert "stand-in" not in details
+
+
 def test_a_marker_with_an_unknown_path_says_which_marker_it_is(render: Render) -> None:
     with pytest.raises(MarkerError, match=r"The marker '/// proof \| kettel' .* No path is called 'kettel'; did you"):
         render("/// proof | kettel")
@@ -135,11 +146,36 @@ def test_without_evidence_nothing_is_said_of_files(render: Render) -> None:
         ),
     ],
 )
-def test_the_strip_counts_what_is_typed(catalogue: Catalogue, render: Render, blocks: str, told: str | None) -> None:
-    text = f"# Kettle\n\n/// proof | kettle\n\n## Operate\n\n{blocks}"
-    (catalogue.docs / "paths/compute/kettle.md").write_text(text)
+def test_the_strip_counts_what_is_typed(
+    catalogue: Catalogue, prove: Proof, render: Render, blocks: str, told: str | None
+) -> None:
+    text = operated(catalogue, blocks)
+    prove()
     html = render(text)
     assert (told in html) if told else ("proof-coverage" not in html)
+
+
+def operated(catalogue: Catalogue, blocks: str) -> str:
+    """Return a page with those blocks, which is the path's."""
+    text = f"# Kettle\n\n/// proof | kettle\n\n## Operate\n\n{blocks}"
+    (catalogue.docs / "paths/compute/kettle.md").write_text(text)
+    return text
+
+
+@pytest.mark.parametrize(
+    "more, told",
+    [
+        ("", "A proof would type every block on this page; none has run."),
+        ('```{ .sh not-run="no" }\nsip\n```\n', "A proof would type 1 of the 2 blocks on this page; none has run."),
+    ],
+)
+def test_the_strip_says_so_if_nothing_has_been_typed_yet(
+    catalogue: Catalogue, prove: Proof, render: Render, more: str, told: str
+) -> None:
+    text = operated(catalogue, f"```{{ .console }}\n$ sip\n```\n\n{more}")
+    assert told in render(text)
+    prove(failed="green")
+    assert "A proof types" in render(text), "a proof that failed has typed it"
 
 
 def test_a_host_that_was_not_clean_can_fail() -> None:

@@ -25,7 +25,7 @@ def lines(missing: list[programs.Program], system: dict[str, str], *sources: Sou
 def test_on_debian_12_qemu_comes_from_backports_and_the_rest_does_not() -> None:
     assert lines(EVERYTHING, BOOKWORM, ARCHIVE, BACKPORTS) == [
         "apt-get update",
-        f"{INSTALL} mmdebstrap uidmap e2fsprogs openssh-client git",
+        f"{INSTALL} mmdebstrap squashfs-tools uidmap e2fsprogs openssh-client git",
         f"{INSTALL} --target-release bookworm-backports qemu-system-x86 qemu-utils",
     ]
 
@@ -42,7 +42,7 @@ def test_backports_are_added_only_where_they_are_needed_and_missing() -> None:
 def test_on_debian_13_everything_is_in_the_release() -> None:
     assert lines(EVERYTHING, TRIXIE) == [
         "apt-get update",
-        f"{INSTALL} qemu-system-x86 qemu-utils mmdebstrap uidmap e2fsprogs openssh-client git",
+        f"{INSTALL} qemu-system-x86 qemu-utils mmdebstrap squashfs-tools uidmap e2fsprogs openssh-client git",
     ]
 
 

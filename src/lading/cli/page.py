@@ -7,8 +7,9 @@ import click
 
 from lading.cli.main import Settings
 from lading.cli.render import clean, examples, print_json
-from lading.errors import PathFailed, UsageError
+from lading.errors import LabError, PathFailed, UsageError
 from lading.lab.lab import opened_lab
+from lading.lab.upstream import first_unreachable, upstreams_of
 from lading.lab.workspace import opened_workspace
 from lading.narrator import Narrator
 from lading.page.lint import Linted, lint, lint_others
@@ -16,6 +17,7 @@ from lading.page.model import Block, FileBlock, NotRun
 from lading.page.render import RenderedFile, mend, rendered_files
 from lading.process import ended_by_signals
 from lading.project import Catalogue
+from lading.proof.plan import needs_of
 from lading.proof.update import update_page
 from lading.recipe.load import LoadedRecipe, load_all, load_recipe
 from lading.recipe.names import did_you_mean
@@ -123,15 +125,32 @@ def update(settings: Settings, path: str, platform: str | None, check: bool) -> 
     catalogue, narrator = settings.catalogue, Narrator()
     loaded = load_recipe(catalogue, path)
     name = _platform(loaded, platform)
-    with ended_by_signals(), opened_workspace(narrator) as workspace, opened_lab(workspace) as lab:
+    upstreams = _upstreams(catalogue, loaded, name)
+    with (
+        ended_by_signals(),
+        opened_workspace(narrator) as workspace,
+        opened_lab(workspace, upstreams=upstreams) as lab,
+    ):
         made = update_page(lab, catalogue, loaded, name)
     click.echo(clean(made.diff) if made.diff else "The page says already what was seen.")
     if not check and made.diff:
         loaded.page.write_text(made.text)
 
 
+def _upstreams(catalogue: Catalogue, loaded: LoadedRecipe, platform: str) -> dict[str, str]:
+    """Return the hosts beside the mirror that guests are to reach there.
+
+    Raises:
+        LabError: one of the addresses cannot be had; nothing is known of the page.
+    """
+    needs = needs_of(catalogue, loaded, platform)
+    if missing := first_unreachable(needs):
+        raise LabError(f"'{loaded.id}' can't be run on '{platform}': it needs what is not to be had here. {missing}.")
+    return upstreams_of(needs)
+
+
 def _platform(loaded: LoadedRecipe, asked: str | None) -> str:
-    known = [name for name, use in loaded.recipe.platforms.items() if use.not_verified is None]
+    known = [name for name, use in loaded.recipe.platforms.items() if use.not_verified is None or use.needs]
     if asked in known or (asked is None and known):
         return asked or known[0]
     if asked is None:

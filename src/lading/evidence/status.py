@@ -46,17 +46,18 @@ def status(
 ) -> Status:
     """Return what is known of a path on a platform; `today` is the day in UTC.
 
-    A platform that the recipe calls not verified stays so, whatever files say. Give the same `tree` to many calls.
+    A platform that the recipe calls not verified stays so, whatever files say, unless it can be proven where what it
+    `needs` answers. Give the same `tree` to many calls.
 
     Raises:
         UsageError: the evidence is malformed or edited.
     """
     use = loaded.recipe.platforms.get(platform)
-    if use and use.not_verified:
+    if use and use.not_verified and not use.needs:
         return Status("not-verified", use.not_verified)
     statement = read_evidence(catalogue, loaded.id, platform)
     if statement is None:
-        return Status("not-verified", NEVER_RUN)
+        return Status("not-verified", (use and use.not_verified) or NEVER_RUN)
     verdict, reason = _judge(statement, subject_of(catalogue, loaded, platform, tree), today)
     run = statement.run
     routes = tuple(

@@ -36,7 +36,10 @@ FULL_KIB = 100 * 1024
 
 @dataclass
 class Guest:
-    """One throwaway machine. Its disk, sockets and process are the run's; its logs stay in `folder`."""
+    """One throwaway machine. Its disk, sockets and process are the run's; its logs stay in `folder`.
+
+    `images` are mounted below /srv/images; `drives` are plugged only, for what else is set up in the guest.
+    """
 
     name: str
     spec: Machine
@@ -45,6 +48,7 @@ class Guest:
     folder: Path
     images: Mapping[str, Path] = field(default_factory=dict)
     place: Place | None = None
+    drives: Mapping[str, Path] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # Several guests of one run may have one name: hosts of tracks that run side by side.
@@ -286,20 +290,23 @@ echo > /dev/udp/10.0.2.2/9
             self.ask(self.place.waiting(), 10)
 
     def _mount_images(self) -> None:
-        """Plug the test images' disks, and mount them where recipes expect them."""
-        if not self.images:
+        """Plug the disks, and mount the test images where recipes expect them."""
+        if not self.images and not self.drives:
             return
         self._plug_images()
+        devices = " ".join(device_of(name) for name in (*self.images, *self.drives))
         mounts = "\n".join(
-            f"udevadm wait --timeout=60 /dev/disk/by-id/virtio-{_serial_number(name)}\n"
-            f"mkdir -p /srv/images/{name}\n"
-            f"mount -o ro,noload /dev/disk/by-id/virtio-{_serial_number(name)} /srv/images/{name}"
+            f"mkdir -p /srv/images/{name}\nmount -o ro,noload {device_of(name)} /srv/images/{name}"
             for name in self.images
         )
-        self.ask(f"set -e\n{mounts}", 10)
+        self.ask(f"set -e\nudevadm wait --timeout=60 {devices}\n{mounts}", 10)
 
     def _plug_images(self) -> None:
-        for number, (name, path) in enumerate(self.images.items()):
+        disks = {**self.images, **self.drives}
+        if len(disks) > machine.DISK_PORTS:
+            room = f"there is room for {machine.DISK_PORTS}"
+            raise LabError(f"'{self.name}' would need {len(disks)} disks beside its own, and {room}.")
+        for number, (name, path) in enumerate(disks.items()):
             backend = {"driver": "raw", "node-name": f"image{number}", "read-only": True,
                        "file": {"driver": "file", "filename": str(path)}}  # fmt: skip
             self.monitor.command("blockdev-add", backend)
@@ -404,6 +411,11 @@ echo > /dev/udp/10.0.2.2/9
             raise self.lost("is gone")
         if int(self.ask("df --output=avail -k / | tail -n 1", ANSWER_SECONDS).output) < FULL_KIB:
             raise LabError(f"The disk of the guest '{self.name}' is full.", hint=self.where())
+
+
+def device_of(name: str) -> str:
+    """Return where a guest finds a disk that was plugged under that name."""
+    return f"/dev/disk/by-id/virtio-{_serial_number(name)}"
 
 
 def _serial_number(name: str) -> str:

@@ -29,6 +29,7 @@ PROGRAMS = {
     "unshare": "removes what a killed image build left (package util-linux)",
     "git": "tells which files a proof depends on",
 }
+SOME = {"mksquashfs": "packs what the CVMFS stand-in serves, which some paths use (package squashfs-tools)"}
 # An image, its snapshot and a layer, the packages, what two guests of 2 GB write meanwhile, and a few runs' logs.
 NEEDED_BYTES = 7 * 1024**3
 
@@ -51,6 +52,9 @@ def examine(workspace: Workspace) -> Iterator[Finding]:
     for program, purpose in PROGRAMS.items():
         found = shutil.which(program)
         yield Finding(program, "ok" if found else "missing", found or f"It {purpose}; 'make setup' installs it.")
+    for program, purpose in SOME.items():
+        found = shutil.which(program)
+        yield Finding(program, "ok" if found else "note", found or f"It {purpose}; 'make setup' installs it.")
     yield _tried("mirror", lambda: find_mirror().main)
     yield _accelerator(workspace)
     cores, memory = os.cpu_count() or 1, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

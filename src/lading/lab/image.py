@@ -8,10 +8,12 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from lading import process
 from lading.errors import LabError
@@ -32,6 +34,10 @@ PACKAGES = (
     "python3", "python3-apt", "systemd", "systemd-sysv", "udev", "zstd",
 )  # fmt: skip
 USERS = ("alice", "bob", "pilot01")
+PACKING = Path(__file__).with_name("stand_in_files") / "squashfs.sh"
+
+DiskForm = Literal["ext4", "squashfs"]
+"""What a disk with a test image is: mounted by the guest's kernel, or served by the CVMFS stand-in."""
 
 
 @dataclass(frozen=True)
@@ -149,23 +155,39 @@ class TestImageDefinition:
     setup: tuple[str, ...] = ()
 
 
-def find_test_image(workspace: Workspace, name: str, definition: TestImageDefinition, mirror: Mirror) -> Path:
-    """Return a read-only ext4 disk that holds the image's root tree, built first if this machine has none."""
-    key = f"{name}-{digest([definition.suite, definition.packages, definition.variant, definition.setup])}"
+def find_test_image(
+    workspace: Workspace, name: str, definition: TestImageDefinition, mirror: Mirror, form: DiskForm = "ext4"
+) -> Path:
+    """Return a read-only disk that holds the image's root tree, built first if this machine has none.
+
+    Raises:
+        LabError: it could not be built.
+    """
+    decides = [definition.suite, definition.packages, definition.variant, definition.setup]
+    if form == "squashfs":
+        decides += [form, PACKING.read_text()]
+    key = f"{name}-{digest(decides)}"
     final = workspace.folder("test-images") / key
     with workspace.lock(f"test-image-{key}"):
         if not (final / "disk.raw").exists():
+            if form == "squashfs" and not shutil.which("mksquashfs"):
+                raise LabError(
+                    "'mksquashfs' is not installed; it packs what the CVMFS stand-in serves.",
+                    hint="Install Debian's package squashfs-tools, or run 'make setup'.",
+                )
             with workspace.narrator.step(f"Building the test image '{name}'"):
-                _build_test_image(workspace, definition, mirror, final)
+                _build_test_image(workspace, definition, mirror, final, form)
     return final / "disk.raw"
 
 
-def _build_test_image(workspace: Workspace, definition: TestImageDefinition, mirror: Mirror, final: Path) -> None:
+def _build_test_image(
+    workspace: Workspace, definition: TestImageDefinition, mirror: Mirror, final: Path, form: DiskForm
+) -> None:
     made = workspace.tmp / final.name
     made.mkdir()
     hooks = [
         'cd "$1" && rm -rf var/lib/apt/lists var/cache/apt\n' + "\n".join(definition.setup),
-        (FILES / "disk.sh").read_text(),
+        (FILES / "disk.sh" if form == "ext4" else PACKING).read_text(),
     ]
     sources = _sources(definition.suite, mirror)
     _mmdebstrap(

@@ -10,7 +10,7 @@ from lading.errors import LabError
 from lading.lab import machine, proxy, snapshot
 from lading.lab.accel import Verdict, find_accelerator
 from lading.lab.guest import Guest
-from lading.lab.image import GuestImage, find_guest_image
+from lading.lab.image import GuestImage, find_guest_image, find_test_image
 from lading.lab.layer import Layer
 from lading.lab.machine import Machine
 from lading.lab.mirror import Mirror, find_mirror
@@ -56,11 +56,16 @@ class Lab:
         """Yield a guest on which a command has run through ssh, restored from a snapshot wherever possible.
 
         With a `place` it is on that private segment too, and knows the names of all hosts there. With a `layer` it
-        starts where that has been applied, by this call if nobody has before.
+        starts where that has been applied, by this call if nobody has before, and has the drives that it serves.
         """
+        # First: what packs them may not be installed here, which nobody wants to hear after minutes in a guest.
+        drives = {
+            key: find_test_image(self.workspace, key, of, self.mirror, "squashfs")
+            for key, of in (layer.drives if layer else {}).items()
+        }
         spec = machine.describe(image, self.accelerator(image).accelerator, memory=memory, cpus=cpus)
         found = self.layered(name, spec, image, folder, layer) if layer else self.snapshot(spec, image, folder)
-        with Guest(name, spec, image, self.workspace, folder, images or {}, place) as guest:
+        with Guest(name, spec, image, self.workspace, folder, images or {}, place, drives) as guest:
             guest.restore(found.memory, found.disk)
             guest.wait_for_ssh(guest.deadline(6))
             yield guest
@@ -84,7 +89,7 @@ class Lab:
     def layered(self, name: str, spec: Machine, image: GuestImage, folder: Path, layer: Layer) -> Snapshot:
         """Return the snapshot of the machine with the layer; if there is none, apply the layer once and take it.
 
-        It is applied to a guest of that name, with neither test images nor a private segment.
+        It is applied to a guest of that name, with neither test images, nor drives, nor a private segment.
 
         Raises:
             LadingError: the layer could not be applied; the layer says why.
@@ -121,9 +126,15 @@ class Lab:
 
 
 @contextmanager
-def opened_lab(workspace: Workspace, asked: Asked = "auto") -> Iterator[Lab]:
-    """Open the laboratory with the mirror that this machine's apt uses."""
+def opened_lab(
+    workspace: Workspace, asked: Asked = "auto", upstreams: Mapping[str, str] | None = None
+) -> Iterator[Lab]:
+    """Open the laboratory with the mirror that this machine's apt uses.
+
+    `upstreams` are further hosts (and ports) that guests may reach, each with its scheme.
+    """
     mirror = find_mirror()
     socket = workspace.sockets / "proxy"
-    with proxy.serving(socket, workspace.folder("proxy"), workspace.tmp, mirror.upstreams) as traffic:
+    allowed = {**(upstreams or {}), **mirror.upstreams}
+    with proxy.serving(socket, workspace.folder("proxy"), workspace.tmp, allowed) as traffic:
         yield Lab(workspace, mirror, traffic, asked)

@@ -34,14 +34,15 @@ class Layer:
     """What makes the guests of one host start otherwise than freshly booted.
 
     `apply` does it to a running guest, and may raise. `key` stands for all that decides what comes of it, but for the
-    machine; `name` is what people are told. `images` are test images that what was applied counts on; a layer is made
-    without them, and its guests get them.
+    machine; `name` is what people are told. `images` are test images that what was applied counts on, and `drives` are
+    disks that it serves; a layer is made without them, and its guests get them.
     """
 
     name: str
     key: str
     apply: Callable[[Guest], None]
     images: Mapping[str, TestImageDefinition] = field(default_factory=dict)
+    drives: Mapping[str, TestImageDefinition] = field(default_factory=dict)
 
     def on(self, machine: Machine) -> str:
         """Return the key of the snapshot that has the layer on that machine."""

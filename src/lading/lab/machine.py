@@ -21,7 +21,8 @@ QEMU = "qemu-system-x86_64"
 OLDEST_QEMU = (10, 0)
 HOTPLUG_PORTS = 6
 # Test images take the ports from the first on; the private network's card has the last.
-SEGMENT_PORT = f"port{HOTPLUG_PORTS - 1}"
+DISK_PORTS = HOTPLUG_PORTS - 1
+SEGMENT_PORT = f"port{DISK_PORTS}"
 # Raised when what the lab does to a guest before it takes a snapshot changes.
 PROVISIONING = 1
 # 'panic=-1' and '-no-reboot' turn a kernel panic and a reboot into QEMU's end, which the engine notices at once. Under

@@ -1,4 +1,4 @@
-"""The one way out of a guest: a caching HTTP proxy that reaches the Debian mirror of this machine and nothing else."""
+"""The one way out of a guest: a caching HTTP proxy for the Debian mirror of this machine, and what a recipe needs."""
 
 import hashlib
 import json

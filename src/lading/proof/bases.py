@@ -1,4 +1,4 @@
-"""What a path builds on: proven before it, applied once by its playbook, and kept as a layer."""
+"""What a path builds on: proven before it, applied once by its playbook, and kept as a layer; and its stand-ins."""
 
 import importlib.metadata
 import json
@@ -16,10 +16,11 @@ from lading.lab.guest import Guest
 from lading.lab.image import digest
 from lading.lab.lab import Lab
 from lading.lab.layer import Layer
+from lading.lab.stand_in import CvmfsStandIn, merged
 from lading.lab.workspace import Workspace
 from lading.process import TimedOut
 from lading.project import Catalogue
-from lading.proof.bench import failure_of, image_definitions, lab_variables, timeout_of
+from lading.proof.bench import failure_of, lab_variables, mounted_images, stand_in_of, timeout_of
 from lading.proof.records import recall
 from lading.proof.signs import keep_signs
 from lading.recipe.bases import bases_in_order, own_groups, takes
@@ -61,20 +62,52 @@ class Foundation:
         return {base.loaded.id: base.subject for base in self.bases}
 
     def layers(self, lab: Lab) -> dict[str, Layer]:
-        """Return what is to be applied to each host of the path before anything else; hosts without a base have none.
+        """Return what is to be done to each host of the path before anything else; hosts that need nothing have none.
 
         A layer raises, where it is applied, a LabError if a base's playbook fails: that says nothing of this path.
         """
         layers = {}
         for name, host in self.above.recipe.hosts.items():
-            if mine := [base for base in self.bases if takes(host, base.groups)]:
-                told = " and ".join(f"'{base.loaded.id}'" for base in mine)
-                images = {key: of for base in mine for key, of in image_definitions(base.loaded.recipe).items()}
-                groups = _groups(host, mine)
-                layers[name] = Layer(told, _key(name, groups, mine), partial(self._apply, lab, mine, groups), images)
+            mine = [base for base in self.bases if takes(host, base.groups)]
+            stand_in = self.stand_in(host)
+            if not mine and not stand_in:
+                continue
+            told = [*(["the CVMFS stand-in"] if stand_in else []), *(f"'{base.loaded.id}'" for base in mine)]
+            images = {key: of for base in mine for key, of in mounted_images(base.loaded.recipe).items()}
+            groups = _groups(host, mine)
+            key = _key(name, groups, mine, stand_in)
+            apply = partial(self._apply, lab, mine, groups, stand_in=stand_in)
+            layers[name] = Layer(" and ".join(told), key, apply, images, stand_in.drives if stand_in else {})
         return layers
 
-    def _apply(self, lab: Lab, bases: Sequence[Base], groups: Sequence[str], guest: Guest) -> None:
+    def stand_in(self, host: Host) -> CvmfsStandIn | None:
+        """Return what stands in for CVMFS on a host: what the path asks for, and the bases that the host takes."""
+        recipes = [base.loaded.recipe for base in self.bases if takes(host, base.groups)] + [self.above.recipe]
+        asked = [found for recipe in recipes if (found := stand_in_of(recipe, host))]
+        return merged(asked) if asked else None
+
+    @property
+    def stand_ins(self) -> str:
+        """What was not the real thing in a proof, in words; empty if all was."""
+        anywhere = any(self.stand_in(host) for host in self.above.recipe.hosts.values())
+        return "CVMFS is a stand-in of autofs and squashfuse" if anywhere else ""
+
+    def _apply(
+        self,
+        lab: Lab,
+        bases: Sequence[Base],
+        groups: Sequence[str],
+        guest: Guest,
+        *,
+        stand_in: CvmfsStandIn | None = None,
+    ) -> None:
+        if stand_in:
+            outages = len(lab.traffic.outages)
+            try:
+                stand_in.set_up(guest)
+            except LabError:
+                lab.require_mirror(outages)
+                raise
         for base in bases:
             self._play(lab, base, groups, guest)
         # The layer is kept under what the files were before; they may be others by now.
@@ -172,10 +205,11 @@ def _groups(host: Host, bases: Sequence[Base]) -> list[str]:
     return [group for group in host.groups if group in known]
 
 
-def _key(name: str, groups: Sequence[str], bases: Sequence[Base]) -> str:
+def _key(name: str, groups: Sequence[str], bases: Sequence[Base], stand_in: CvmfsStandIn | None) -> str:
     """Return the digest of what decides a layer: a role may ask for a host's name and groups."""
     applied = [[base.loaded.id, base.subject] for base in bases]
-    return digest([name, list(groups), applied, importlib.metadata.version("ansible-core")])
+    decides = [name, list(groups), applied, importlib.metadata.version("ansible-core")]
+    return digest([*decides, *([stand_in.key] if stand_in else [])])
 
 
 def _route(base: LoadedRecipe, guest: Guest, groups: Sequence[str]) -> PlaybookRoute:

@@ -16,9 +16,10 @@ from lading.lab.image import TestImageDefinition, find_test_image
 from lading.lab.lab import Lab
 from lading.lab.layer import Layer
 from lading.lab.segment import Segment, opened_segment
+from lading.lab.stand_in import CvmfsStandIn
 from lading.process import TimedOut, scrubbed_environment
 from lading.recipe.load import LoadedRecipe
-from lading.recipe.model import Recipe
+from lading.recipe.model import Host, Recipe
 from lading.recipe.platforms import Platform
 from lading.routes.playbook import write_inventory
 from lading.routes.result import PlayResult
@@ -212,7 +213,7 @@ def opened_bench(
     recipe = loaded.recipe
     image = lab.image(platform_name, platform)
     layers = layers or {}
-    defined = {name: of for layer in layers.values() for name, of in layer.images.items()} | image_definitions(recipe)
+    defined = {name: of for layer in layers.values() for name, of in layer.images.items()} | mounted_images(recipe)
     images = {name: find_test_image(lab.workspace, name, of, lab.mirror) for name, of in defined.items()}
     with ExitStack() as stack:
         segment = stack.enter_context(opened_segment(lab.workspace, list(recipe.hosts))) if recipe.several else None
@@ -239,6 +240,23 @@ def image_definitions(recipe: Recipe) -> dict[str, TestImageDefinition]:
     }
 
 
+def mounted_images(recipe: Recipe) -> dict[str, TestImageDefinition]:
+    """Return the test images that guests have below /srv/images: not those that a stand-in serves."""
+    cvmfs = recipe.stand_ins.cvmfs
+    served = set(cvmfs.repositories.values()) if cvmfs else set()
+    return {name: of for name, of in image_definitions(recipe).items() if name not in served}
+
+
+def stand_in_of(recipe: Recipe, host: Host) -> CvmfsStandIn | None:
+    """Return the CVMFS stand-in that a recipe asks for on a host, if it does."""
+    said = recipe.stand_ins.cvmfs
+    if said is None or (said.groups and not set(said.groups) & set(host.groups)):
+        return None
+    defined = image_definitions(recipe)
+    repositories = {name: defined[of] for name, of in said.repositories.items()}
+    return CvmfsStandIn(repositories, said.idle, said.first_access)
+
+
 def lab_variables(recipe: Recipe) -> dict[str, Any]:
     """Return what the lab sets; where it sets nothing, the role's own default is what is proven."""
     return {name: var.lab for name, var in recipe.variables.items() if "lab" in var.model_fields_set}
@@ -248,7 +266,7 @@ def _write_site(recipe: Recipe, folder: Path, variables: Mapping[str, Any]) -> P
     file = folder / "site.json"
     site = {
         "users": LAB_USERS,
-        "images": {name: f"/srv/images/{name}" for name in recipe.images},
+        "images": {name: f"/srv/images/{name}" for name in mounted_images(recipe)},
         "variables": {name: variable.in_lab for name, variable in recipe.variables.items()} | dict(variables),
     }
     file.write_text(json.dumps(site, indent=1))

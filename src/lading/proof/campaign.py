@@ -12,11 +12,12 @@ from lading.evidence.store import read_evidence, write_evidence
 from lading.evidence.subject import subject_of
 from lading.lab.deadline import Deadline
 from lading.lab.lab import Asked, opened_lab
+from lading.lab.upstream import upstreams_of
 from lading.lab.workspace import opened_workspace
 from lading.narrator import Narrator
 from lading.project import Catalogue
 from lading.proof.bases import BaseUnproven, require_proven
-from lading.proof.plan import Job
+from lading.proof.plan import Job, needs_of
 from lading.proof.prover import Proof, prove
 from lading.proof.records import recall, remember
 from lading.recipe.bases import bases_in_order
@@ -110,7 +111,8 @@ def _run_job(catalogue: Catalogue, job: Job, manner: Manner, narrator: Narrator,
             return Result(job, "known", "This machine has proven exactly these inputs before.", statement=known)
         require_proven(workspace, catalogue, job.loaded, job.platform, job.grade, today)
         narrator.say(f"Proving {job.name} ({job.grade}): {job.why}.")
-        with opened_lab(workspace, manner.asked) as lab:
+        upstreams = upstreams_of(needs_of(catalogue, job.loaded, job.platform))
+        with opened_lab(workspace, manner.asked, upstreams) as lab:
             proof = prove(lab, catalogue, job.loaded, job.platform, grade=job.grade, keep=manner.keep)
         remember(workspace, job.loaded.id, job.platform, proof.statement)
         if manner.ci:

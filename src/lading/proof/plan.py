@@ -10,11 +10,12 @@ from lading.errors import LabError, UsageError
 from lading.evidence.model import Grade
 from lading.evidence.status import Status, status
 from lading.evidence.store import evidence_file
+from lading.lab.upstream import first_unreachable
 from lading.project import Catalogue
 from lading.recipe.bases import bases_in_order
 from lading.recipe.load import LoadedRecipe, load_all, load_recipe
 from lading.recipe.names import did_you_mean
-from lading.recipe.platforms import load_platforms
+from lading.recipe.platforms import Platform, load_platforms
 
 # How long a proof is taken to last where none was recorded: the budgets of a path with one host and of one with
 # several, doubled.
@@ -61,10 +62,10 @@ def named_jobs(
     jobs: list[Job] = []
     skipped: list[Skipped] = []
     for one in loaded:
-        for name, use in one.recipe.platforms.items():
+        for name in one.recipe.platforms:
             if platform not in (None, name):
                 continue
-            reason = use.not_verified or (None if known[name].image else "The lab has no image of it.")
+            reason = _obstacle(catalogue, one, name, known[name])
             if reason is None:
                 found = status(catalogue, one, name, today=today)
                 unknown = UNKNOWN_SECONDS_OF_SEVERAL if one.recipe.several else UNKNOWN_SECONDS
@@ -76,6 +77,24 @@ def named_jobs(
         if paths and platform is not None and platform not in one.recipe.platforms:
             raise UsageError(f"'{one.id}' is not meant for '{platform}'{did_you_mean(platform, one.recipe.platforms)}")
     return bases_first(catalogue, jobs), skipped
+
+
+def needs_of(catalogue: Catalogue, loaded: LoadedRecipe, platform: str) -> list[str]:
+    """Return the addresses that a proof needs beside Debian's mirror, those of what the path builds on too."""
+    bases = (load_recipe(catalogue, base) for base in bases_in_order(catalogue, loaded.id))
+    uses = (one.recipe.platforms.get(platform) for one in (*bases, loaded))
+    return list(dict.fromkeys(url for use in uses if use for url in use.needs))
+
+
+def _obstacle(catalogue: Catalogue, loaded: LoadedRecipe, name: str, platform: Platform) -> str | None:
+    """Return why a path can't be proven on a platform from here, or nothing. What it needs is tried now."""
+    use = loaded.recipe.platforms[name]
+    if use.not_verified and not use.needs:
+        return use.not_verified
+    if not platform.image:
+        return "The lab has no image of it."
+    missing = first_unreachable(needs_of(catalogue, loaded, name))
+    return f"{use.not_verified or 'It needs what is not to be had here.'} Tried now: {missing}." if missing else None
 
 
 def bases_first(catalogue: Catalogue, jobs: Sequence[Job]) -> list[Job]:

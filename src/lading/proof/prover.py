@@ -84,7 +84,9 @@ def prove(
         producer=Producer(kind="ci" if os.environ.get("CI") else "workstation"),
         finished=datetime.now(UTC),
         seconds=time.monotonic() - started,
-        resolved=_resolved(runs) | ({"bases": foundation.subjects} if foundation.bases else {}),
+        resolved=_resolved(runs)
+        | ({"bases": foundation.subjects} if foundation.bases else {})
+        | ({"stand-ins": foundation.stand_ins} if foundation.stand_ins else {}),
     )
     hints = [hint for run in runs for hint in run.hints]
     ssh = next((run.ssh for run in sorted(runs, key=lambda run: not run.failed) if run.ssh), None)

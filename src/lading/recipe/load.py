@@ -156,6 +156,11 @@ def _unknown_names(
         named |= {("sabotage", i, "red", j): check for j, check in enumerate(fault.red)}
     yield from unknown_checks(document, named, checks)
     yield from _unknown_groups(document, recipe)
+    if cvmfs := recipe.stand_ins.cvmfs:
+        for name, image in cvmfs.repositories.items():
+            if image not in recipe.images:
+                sentence = f"no test image is called '{image}'{did_you_mean(image, recipe.images)}"
+                yield document.problem(("stand_ins", "cvmfs", "repositories", name), sentence)
 
 
 def _unknown_groups(document: Document, recipe: Recipe) -> Iterator[Problem]:
@@ -163,6 +168,8 @@ def _unknown_groups(document: Document, recipe: Recipe) -> Iterator[Problem]:
     known = {group for host in recipe.hosts.values() for group in host.groups}
     said: dict[Loc, list[str]] = {("starts", name): start.groups for name, start in recipe.starts.items()}
     said |= {("sabotage", number): fault.groups for number, fault in enumerate(recipe.sabotage)}
+    if recipe.stand_ins.cvmfs:
+        said["stand_ins", "cvmfs"] = recipe.stand_ins.cvmfs.groups
     for loc, groups in said.items():
         for index, group in enumerate(groups):
             if group not in known:

@@ -10,6 +10,7 @@ from pydantic import (
     ConfigDict,
     Field,
     WithJsonSchema,
+    model_validator,
 )
 
 from lading.recipe.durations import PATTERN as DURATION
@@ -45,6 +46,8 @@ CheckName = Annotated[str, Field(pattern=r"^test_\w+\.py::\w+(::\w+)?(\[.+\])?$"
 Duration = Annotated[float, BeforeValidator(_seconds), WithJsonSchema({"type": "string", "pattern": DURATION})]
 RelativePath = Annotated[str, Field(pattern=r"^\.?[\w@+-][\w.@+-]*(/\.?[\w@+-][\w.@+-]*)*$")]  # no way upwards
 Distinct = AfterValidator(_distinct)
+Url = Annotated[str, Field(pattern=r"^https?://[^\s@]+$")]
+RepositoryName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*([.][a-z0-9-]+)+$")]
 OnlyOn = Annotated[list[Name], Distinct, Field(description="Inventory groups of the hosts where; all hosts if none.")]
 
 
@@ -68,9 +71,22 @@ class Host(Model):
 
 
 class PlatformUse(Model):
-    """A platform that the path is meant for."""
+    """A platform that the path is meant for.
+
+    With `needs`, `not_verified` is what is told until somebody proves it where these addresses answer.
+    """
 
     not_verified: Text | None = Field(default=None, description="Why it has never been proven there, if it can't be.")
+    needs: Annotated[list[Url], Distinct] = Field(
+        default=[],
+        description="Addresses beside the mirror without which no proof is made: tried first, then open to guests.",
+    )
+
+    @model_validator(mode="after")
+    def _says_why(self) -> "PlatformUse":
+        if self.needs and not self.not_verified:
+            raise ValueError("'needs' wants a 'not_verified' that tells readers why nobody has proven it so far")
+        return self
 
 
 class Variable(Model):
@@ -100,6 +116,23 @@ class TestImage(Model):
     setup: list[Annotated[str, Field(min_length=1)]] = Field(
         default=[], description="Shell lines run as root in the tree when it is built."
     )
+
+
+class CvmfsStandIn(Model):
+    """The lab's stand-in for CernVM-FS: autofs and squashfuse at /cvmfs, there before the path is applied."""
+
+    repositories: Annotated[dict[RepositoryName, Slug], Field(min_length=1)] = Field(
+        description="Repositories, each with the test image whose root tree it holds; /srv/images lacks that one."
+    )
+    groups: OnlyOn = []
+    idle: Duration = Field(default=300.0, description="How long after its last use a repository is unmounted, as '5m'.")
+    first_access: Duration = Field(default=0.0, description="How much longer each mount takes, as '3s'.")
+
+
+class StandIns(Model):
+    """What the lab sets up in place of something that can't be had here."""
+
+    cvmfs: CvmfsStandIn | None = None
 
 
 class TrueBefore(Model):
@@ -190,6 +223,7 @@ class Recipe(Model):
         default=0, ge=0, le=100, description="How many of a hundred blocks of the page a route types: the floor."
     )
     images: dict[Slug, TestImage] = {}
+    stand_ins: StandIns = StandIns()
     true_before: list[TrueBefore] = []
     starts: dict[Slug, Start] = Field(default={}, description="Hosts that are not clean; a clean one is always tried.")
     drain: bool = Field(default=False, description="Whether running jobs do not survive apply or undo.")

@@ -67,16 +67,18 @@ class BlocksPreprocessor(Preprocessor):
         for item in _grouped(page.blocks, lines):
             first, last = (item[0], item[-1]) if isinstance(item, tuple) else (item, item)
             shown += lines[taken : first.place.line - 1]
-            shown += self._shown(item, loaded, lines)
+            shown += self._shown(item, loaded, lines, page.run_blocks[:1])
             taken = last.last
         return shown + lines[taken:]
 
-    def _shown(self, item: Block | Group, loaded: LoadedRecipe | None, lines: list[str]) -> Iterator[str]:
+    def _shown(
+        self, item: Block | Group, loaded: LoadedRecipe | None, lines: list[str], first: Sequence[RunBlock]
+    ) -> Iterator[str]:
         if isinstance(item, NotRun):
             return self._not_run(item, lines, named=loaded is not None)
         assert loaded is not None
         assert isinstance(item, tuple)
-        return Shelf(self._markdown, loaded, self._extension.catalogue()).show(item)
+        return Shelf(self._markdown, loaded, self._extension.catalogue(), first).show(item)
 
     def _not_run(self, block: NotRun, lines: list[str], *, named: bool) -> Iterator[str]:
         """Yield a block that is not run, and below it the marker that says why."""
@@ -93,11 +95,15 @@ class BlocksPreprocessor(Preprocessor):
 
 @dataclass(frozen=True)
 class Shelf:
-    """Puts finished HTML aside, where no extension touches it, and says where it belongs."""
+    """Puts finished HTML aside, where no extension touches it, and says where it belongs.
+
+    `first` is the page's first block that a route types, if there is one.
+    """
 
     markdown: Markdown
     loaded: LoadedRecipe
     catalogue: Catalogue
+    first: Sequence[RunBlock]
 
     def show(self, group: Group) -> Iterator[str]:
         """Yield the lines that stand for blocks; tabs where they are for several platforms."""
@@ -111,18 +117,36 @@ class Shelf:
                 yield from ["", f"{'    ' if tabs else ''}{self.markdown.htmlStash.store(html)}", ""]
 
     def _html(self, blocks: Sequence[RunBlock], title: str | None, *, in_tab: bool) -> Iterator[str]:
-        """Yield blocks for the platform of that title, below a word on it if the path has never run there."""
+        """Yield blocks for the platform of that title, below a word on it if the path has never run there.
+
+        The page's first block has one above it if the path has never run anywhere.
+        """
         if title and (reason := self._never_run(blocks[0].platform or "")):
             yield never_run_html(title, reason)
+        elif blocks[0] in self.first and (never := self._never_run_anywhere()):
+            yield never_run_html(*never)
         for block in blocks:
             several = len(self.loaded.recipe.hosts) > 1
             yield run_block_html(block, name_host=several, platform=None if in_tab else title)
 
     def _never_run(self, platform: str) -> str | None:
-        if not_verified := self.loaded.recipe.platforms[platform].not_verified:
-            return not_verified
+        use = self.loaded.recipe.platforms[platform]
+        if use.not_verified and not use.needs:
+            return use.not_verified
         proven = evidence_file(self.catalogue, self.loaded.id, platform).exists()
-        return None if proven else "Nobody has proven this path there yet."
+        return None if proven else use.not_verified or "Nobody has proven this path there yet."
+
+    def _never_run_anywhere(self) -> tuple[str, str] | None:
+        """Return a platform's title, and why the path has never run there, if it has never run on any.
+
+        It is the first platform that a proof can reach, or the first of all.
+        """
+        uses = self.loaded.recipe.platforms
+        reasons = {name: self._never_run(name) for name in uses}
+        if not all(reasons.values()):
+            return None
+        name = next((name for name, use in uses.items() if not use.not_verified or use.needs), next(iter(uses)))
+        return load_platforms(self.catalogue)[name].title, reasons[name] or ""
 
 
 def _grouped(blocks: Sequence[Block], lines: Sequence[str]) -> Iterator[Block | Group]:

@@ -31,8 +31,9 @@ class ProofExtension(CatalogueExtension):
 
     def _add_proof(self, parent: Element, argument: str) -> None:
         loaded = load_recipe(self.catalogue(), needs_argument(argument))
-        typed = coverage(page_of(self.catalogue(), loaded), loaded.recipe)
-        add_strip(parent, loaded.recipe, self._statuses(loaded), typed)
+        found = self._statuses(loaded)
+        typed = coverage(page_of(self.catalogue(), loaded), loaded.recipe, found.values())
+        add_strip(parent, loaded.recipe, found, typed)
 
     def _add_owns(self, parent: Element, argument: str) -> None:
         add_ownership(parent, self._statuses(load_recipe(self.catalogue(), needs_argument(argument))))

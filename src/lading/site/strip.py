@@ -54,6 +54,8 @@ def _add_row(strip: Element, platform: str, status: Status, starts: Mapping[str,
         add(head, "span", installed, "proof-package")
     add(box, "p", sentence(status), "proof-sentence")
     add(box, "p", _in_short(run), "proof-short")
+    if stand_ins := run.resolved.get("stand-ins"):
+        add(box, "p", f"Not all of it is the real thing: {stand_ins}.", "proof-stand-ins")
     add_matrix(box, {str(name): route for name, route in run.routes.items()})
     add_starts(box, run.starts, starts)
     _add_details(box, run)
@@ -106,8 +108,8 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     yield "finished", f"{day(run.finished)}, {run.finished:%H:%M %Z}"
     yield "whole proof", duration(run.seconds)
     for name, value in run.resolved.items():
-        if name == "owns":
-            continue  # '/// owns' shows it
+        if name in ("owns", "stand-ins"):
+            continue  # '/// owns' shows the one, a line above the other
         if name == "packages":
             yield "packages installed", ", ".join(f"{package} {version}" for package, version in _packages(run))
         else:

@@ -1,5 +1,6 @@
 """How the site says dates, times, states and counts."""
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Final
 
@@ -66,16 +67,20 @@ def producer(status: Status) -> str:
     return PRODUCERS.get(made.kind) or f" by {made.submitter or 'somebody'} ({made.url or 'no address given'})"
 
 
-def coverage(page: Page, recipe: Recipe) -> str:
-    """Return how much of a page a proof types; nothing for a page without blocks.
+def coverage(page: Page, recipe: Recipe, statuses: Iterable[Status]) -> str:
+    """Return how much of a page a proof types, or would type; nothing for a page without blocks.
 
-    Blocks for a platform that the recipe calls not verified are not typed; the page says so beside them.
+    Blocks for a platform that no proof can reach are not typed; the page says so beside them. `statuses` are those on
+    all platforms: without evidence on any of them, nothing has been typed yet.
     """
-    idle = {name for name, use in recipe.platforms.items() if use.not_verified}
+    idle = {name for name, use in recipe.platforms.items() if use.not_verified and not use.needs}
     total, typed = len(page.blocks), sum(block.platform not in idle for block in page.run_blocks)
     if not total:
         return ""
+    count = "every block" if typed == total else f"{typed or 'none'} of the {total} blocks"
+    if typed and all(status.evidence is None for status in statuses):
+        return f"A proof would type {count} on this page; none has run."
     if typed == total:
-        return "A proof types every block on this page."
+        return f"A proof types {count} on this page."
     others = "each other one" if typed else "each"
-    return f"A proof types {typed or 'none'} of the {total} blocks on this page; {others} says why not."
+    return f"A proof types {count} on this page; {others} says why not."
