@@ -155,6 +155,7 @@ def unit(name: str, **properties: str) -> str:
         ({"UnitFileState": "disabled", "TriggeredBy": "a.socket"}, False),
         ({"UnitFileState": "disabled", "BusName": "org.site.example"}, False),
         ({"Type": "oneshot", "RemainAfterExit": "no"}, False),
+        ({"Id": "any-wait-online.service", "Type": "oneshot", "RemainAfterExit": "yes"}, False),
     ],
 )
 def test_a_unit_is_told_to_be_active_only_if_that_does_not_come_and_go(properties: dict[str, str], told: bool) -> None:

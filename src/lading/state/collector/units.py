@@ -49,8 +49,10 @@ def stays(unit: dict[str, str]) -> bool:
     """Tell whether a unit runs or not because somebody said so, and not because of a moment's need.
 
     Static units are pulled in by others, a disabled one with a trigger or a bus name starts when it is called, and a
-    oneshot ends by itself.
+    oneshot ends by itself. What waits for the network does so at a boot at which another unit asks for it.
     """
+    if unit["Id"].endswith("-wait-online.service"):
+        return False
     state = unit.get("UnitFileState", "")
     on_call = unit.get("TriggeredBy") or unit.get("BusName")
     if state in {"", "static", "indirect", "transient", "alias"} or (on_call and not state.startswith("enabled")):
