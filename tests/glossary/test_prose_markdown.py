@@ -231,9 +231,9 @@ def test_ten_times_the_text_takes_about_ten_times_as_long() -> None:
     )
 
     def seconds(text: str) -> float:
-        started = time.perf_counter()
+        started = time.process_time()
         read_markdown(text, "")
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     assert min(seconds(page * 2000) for _ in range(3)) < 30 * min(seconds(page * 200) for _ in range(3))
 
@@ -247,6 +247,6 @@ def test_markup_that_nests_without_end_can_be_read() -> None:
     "piece", ["[", "![", "*a ", "_", "`", "<", "{{ ", "{% ", "«", '"a ', "[[", "[^", "[a](", "<!--", "a/"]
 )
 def test_markup_that_never_ends_takes_no_longer_than_other_text(piece: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     read_markdown(piece * 10_000, "")
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5

@@ -109,7 +109,7 @@ def test_a_command_that_hangs_is_given_up_and_stopped(tmp_path: Path) -> None:
     with pytest.raises(ShellHangs) as hangs:
         shell.run(f"echo before; echo $$ > {tmp_path}/pid; sleep 600", 1)
     shell.kill()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert hangs.value.output == b"before\n"
     until = time.monotonic() + 10
     while runs(int((tmp_path / "pid").read_text())):
