@@ -65,7 +65,7 @@ def test_verify_gets_the_time_that_is_left(tmp_path: Path, monkeypatch: pytest.M
 
     _, argv, limit = run.taken[-1]
     assert argv[-3:] == ["--ci", "--deadline", "33m"]
-    assert 2200 < limit <= 2300
+    assert 2500 < limit <= 2600
 
 
 def test_verify_gets_some_time_even_if_none_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
