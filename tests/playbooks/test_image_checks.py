@@ -2,8 +2,6 @@
 
 import importlib.util
 import inspect
-import subprocess
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -89,30 +87,3 @@ def test_no_page_deletes_more_than_its_own_images() -> None:
     lines = [line for page in pages for line in page.read_text().splitlines() if line.startswith(("$ ", "# ", "> "))]
     assert [line for line in lines if " image rm" in line]
     assert [line for line in lines if "prune" in line or (" rm" in line and "podman" in line and "--all" in line)] == []
-
-
-def test_a_check_writes_nothing_where_no_area_is_mounted(tmp_path: Path) -> None:
-    client = checks("unpacked-area", "test_client")
-    line = client.MOUNTED["write"].replace(client.FOLDER, str(tmp_path))
-    assert subprocess.run(["sh", "-c", line], check=False).returncode == 9
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_what_is_put_back_after_the_servers_packages_is_the_sites_and_not_the_roles_own(tmp_path: Path) -> None:
-    said = {
-        key: text
-        for file in ("defaults", "vars")
-        for key, text in yaml.safe_load((ROLES / "image_area_server" / file / "main.yml").read_text()).items()
-    }
-    for name in ("site.conf", Path(said["image_area_server_settings"]).name):
-        (tmp_path / name).touch()
-    values: dict[str, Any] = {
-        key: trust_as_template(text) if isinstance(text, str) else text for key, text in said.items()
-    }
-    script = Templar(loader=DataLoader(), variables=values).template(values["image_area_server_question_host"])
-    script = script.replace("/etc/nfs.conf.d", str(tmp_path))
-    ran = subprocess.run(["sh", "-c", script, "sh", "root"], capture_output=True, encoding="utf-8", check=False)
-    values["image_area_server_host"] = {"stdout_lines": ran.stdout.splitlines()}
-    keep = Templar(loader=DataLoader(), variables=values).template(values["image_area_server_keep"])
-    assert {"/etc/exports", f"{tmp_path}/site.conf"} <= set(keep)
-    assert [path for path in keep if path.startswith(str(tmp_path))] == [f"{tmp_path}/site.conf"]
