@@ -19,9 +19,9 @@ verify: setup ## Prove every path in throwaway virtual machines, then build the 
 	@$(BIN)/lading verify --site $(ARGS)
 
 test: QUIETLY = --quiet
-# Two processes: one for the tests that boot guests, one for all others.
+# A file's tests stay together, in one of two processes: they share guests and fixtures.
 test: setup ## Run the whole test suite, with branch coverage of the engine
-	@$(BIN)/python -m pytest --cov --cov-report=term --numprocesses=2 --dist=loadgroup $(ARGS)
+	@$(BIN)/python -m pytest --cov --cov-report=term --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 check: QUIETLY = --quiet
 check: setup ## Run every linter

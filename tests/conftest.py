@@ -13,15 +13,9 @@ settings.load_profile("lading")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give all tests that boot guests to one process, first, and leave the rest to the other.
-
-    Two emulated guests at once take longer than one after the other, and beside a guest a processor is idle.
-    """
+    """Put files whose tests boot guests first: of two workers, none is then left alone with the longest at the end."""
     booting = {item.path for item in items if item.get_closest_marker("vm")}
     items.sort(key=lambda item: item.path not in booting)
-    for item in items:
-        if item.path in booting:
-            item.add_marker(pytest.mark.xdist_group("guests"))
 
 
 @pytest.fixture
