@@ -32,6 +32,19 @@ RECIPE: dict[str, Any] = {
 PLAYBOOK = "- name: Deploy\n  hosts: workers\n  roles:\n    - {role}\n"
 TASKS = "- name: Say so\n  ansible.builtin.template:\n    src: demo.conf.j2\n    dest: /etc/demo.conf\n"
 CHECKS = "def test_it_is_there() -> None: ...\n\n\ndef test_it_is_quiet() -> None: ...\n"
+CHECKS_IN_GUESTS = """
+from testinfra.host import Host
+
+testinfra_hosts = ["ansible://workers"]
+
+
+def test_it_is_there(host: Host) -> None:
+    assert host.file("/etc/demo.conf").exists
+
+
+def test_it_is_quiet(host: Host) -> None:
+    assert host.run("true").rc == 0
+"""
 
 
 class Workshop:

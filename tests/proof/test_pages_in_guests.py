@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lading.evidence.store import read_evidence
-from tests.workshop import Workshop
+from tests.workshop import CHECKS_IN_GUESTS, Workshop
 
 pytestmark = pytest.mark.vm
 
@@ -63,19 +63,6 @@ TASKS = """\
     state: absent
   when: demo_state | default('present') == 'absent'
 """
-CHECKS = """
-from testinfra.host import Host
-
-testinfra_hosts = ["ansible://workers"]
-
-
-def test_it_is_there(host: Host) -> None:
-    assert host.file("/etc/demo.conf").exists
-
-
-def test_it_is_quiet(host: Host) -> None:
-    assert host.run("true").rc == 0
-"""
 
 
 @pytest.fixture
@@ -87,7 +74,7 @@ def demo(workshop: Workshop) -> Workshop:
         "stays": ["grep -q mine /etc/demo.conf.d"],
     }})  # fmt: skip
     workshop.write("playbooks/roles/demo/tasks/main.yml", TASKS)
-    workshop.write("recipes/demo/test_demo.py", CHECKS)
+    workshop.write("recipes/demo/test_demo.py", CHECKS_IN_GUESTS)
     workshop.write("docs/paths/compute/demo.md", PAGE)
     return workshop
 

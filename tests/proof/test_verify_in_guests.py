@@ -19,7 +19,7 @@ from lading import process
 from lading.evidence.store import evidence_file, read_evidence
 from lading.janitor import marked_processes
 from lading.project import cache_root
-from tests.workshop import Workshop
+from tests.workshop import CHECKS_IN_GUESTS, Workshop
 
 pytestmark = pytest.mark.vm
 T = TypeVar("T")
@@ -34,24 +34,9 @@ def lading(catalogue: Path, *words: str) -> "subprocess.Popen[str]":
     )  # fmt: skip
 
 
-CHECKS = """
-from testinfra.host import Host
-
-testinfra_hosts = ["ansible://workers"]
-
-
-def test_it_is_there(host: Host) -> None:
-    assert host.file("/etc/demo.conf").exists
-
-
-def test_it_is_quiet(host: Host) -> None:
-    assert host.run("true").rc == 0
-"""
-
-
 def test_a_role_without_the_setting_fails_and_the_check_is_named(workshop: Workshop) -> None:
     workshop.write("playbooks/roles/demo/tasks/main.yml", "- name: Set nothing\n  ansible.builtin.ping:\n")
-    workshop.write("recipes/demo/test_demo.py", CHECKS)
+    workshop.write("recipes/demo/test_demo.py", CHECKS_IN_GUESTS)
     done = lading(workshop.root, "verify", "demo", "--platform", "debian13", "--grade", "quick")
     out, err = done.communicate(timeout=900)
     assert done.returncode == 1, err
