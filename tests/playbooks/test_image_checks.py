@@ -34,7 +34,7 @@ SITE = SimpleNamespace(
 )
 ALL = [
     (path, name, check)
-    for path, name in (("image-build-once", "test_builder"),)
+    for path, name in (("image-build-once", "test_builder"), ("developer-and-user-image", "test_development"))
     for check, _ in inspect.getmembers(checks(path, name), inspect.isfunction)
     if check.startswith("test_")
 ]
@@ -64,7 +64,7 @@ def test_a_renewal_of_no_image_is_not_well(check: str, found: dict[str, Any]) ->
         getattr(checks("common-base-image", "test_renewal"), check)(found, SITE)
 
 
-@pytest.mark.parametrize("role", ["image_builder"])
+@pytest.mark.parametrize("role", ["image_builder", "developer_image"])
 @pytest.mark.parametrize("rehearsal", [True, False])
 def test_a_rehearsal_names_the_definition_of_a_file_in_a_folder(role: str, rehearsal: bool) -> None:
     said = yaml.safe_load((ROLES / role / "vars/main.yml").read_text())
