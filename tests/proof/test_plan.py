@@ -8,7 +8,7 @@ import pytest
 from lading.errors import LabError, UsageError
 from lading.lab.workspace import opened_workspace
 from lading.narrator import quiet
-from lading.proof.plan import UNKNOWN_SECONDS, ci_jobs, named_jobs
+from lading.proof.plan import LAYER_BOOTS_SECONDS, UNKNOWN_SECONDS, ci_jobs, named_jobs
 from lading.proof.records import recall, remember
 from tests.evidence.proofs import DAY, prove
 from tests.workshop import Workshop
@@ -98,6 +98,20 @@ def test_ci_compares_with_the_commit_that_it_is_given(shop: Workshop) -> None:
     assert chosen(shop, base=first)[0] == ("alpha", "the push changed it")
     with pytest.raises(UsageError, match="The commit 'nonsense' is not in this checkout"):
         chosen(shop, base="nonsense")
+
+
+def test_ci_counts_the_layers_that_its_cache_lacks(shop: Workshop) -> None:
+    """Each host has a layer of its own; a host that no base is for has none."""
+    groups = {"worker1": ["workers"], "worker2": ["workers"], "server1": ["servers"]}
+    shop.path("gamma", builds_on=["alpha"], hosts={name: {"groups": named} for name, named in groups.items()})
+    recorded, applied = prove(shop, "alpha").run, prove(shop, "gamma").run
+    took = {job.loaded.id: job.seconds for job in ci_jobs(shop.catalogue, None, TODAY)[0]}
+    assert took["alpha"] == recorded.seconds
+    stage = next(stage for stage in applied.routes["playbook"].stages if stage.name == "apply")
+    assert stage.seconds
+    assert took["gamma"] == pytest.approx(applied.seconds + 2 * (LAYER_BOOTS_SECONDS + stage.seconds))
+    asked, _ = named_jobs(shop.catalogue, ["gamma"], None, "full", TODAY)
+    assert [job.seconds for job in asked] == [applied.seconds]
 
 
 def test_only_this_machines_own_proof_of_the_same_inputs_is_recalled(

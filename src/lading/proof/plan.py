@@ -9,10 +9,10 @@ from lading import process
 from lading.errors import LabError, UsageError
 from lading.evidence.model import Grade
 from lading.evidence.status import Status, status
-from lading.evidence.store import evidence_file
+from lading.evidence.store import evidence_file, read_evidence
 from lading.lab.upstream import first_unreachable
 from lading.project import Catalogue
-from lading.recipe.bases import bases_in_order
+from lading.recipe.bases import bases_in_order, own_groups, takes
 from lading.recipe.load import LoadedRecipe, load_all, load_recipe
 from lading.recipe.names import did_you_mean
 from lading.recipe.platforms import Platform, load_platforms
@@ -21,6 +21,9 @@ from lading.recipe.platforms import Platform, load_platforms
 # several, doubled.
 UNKNOWN_SECONDS = 480.0
 UNKNOWN_SECONDS_OF_SEVERAL = 1200.0
+
+LAYER_BOOTS_SECONDS = 90.0
+"""What a layer costs beside its playbooks: two boots and a snapshot, as measured under emulation."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,30 @@ def ci_jobs(catalogue: Catalogue, base: str | None, today: date) -> tuple[list[J
         *((job, "drawn by this commit's hash") for job in drawn),
         *((job, "the oldest first") for job in bases_first(catalogue, [job for job in rest if job not in drawn])),
     ]
-    return [Job(job.loaded, job.platform, "full", why, job.seconds) for job, why in ordered], skipped
+    return [
+        Job(job.loaded, job.platform, "full", why, job.seconds + _layers_seconds(catalogue, job))
+        for job, why in ordered
+    ], skipped
+
+
+def _layers_seconds(catalogue: Catalogue, job: Job) -> float:
+    """Return what the layers take that a path's hosts start from, by what their playbooks last took.
+
+    CI has a cache of its own, and a proof's own time was recorded with its layers there.
+    """
+    bases = bases_in_order(catalogue, job.loaded.id)
+    applied = {base: _apply_seconds(catalogue, base, job.platform) for base in bases}
+    groups = {base: own_groups(catalogue, base) for base in bases}
+    layers = (
+        [applied[base] for base in bases if takes(host, groups[base])] for host in job.loaded.recipe.hosts.values()
+    )
+    return sum(LAYER_BOOTS_SECONDS + sum(layer) for layer in layers if layer)
+
+
+def _apply_seconds(catalogue: Catalogue, path_id: str, platform: str) -> float:
+    statement = read_evidence(catalogue, path_id, platform)
+    run = statement and statement.run.routes.get("playbook")
+    return next((stage.seconds or 0.0 for stage in run.stages if stage.name == "apply"), 0.0) if run else 0.0
 
 
 def _is_changed(catalogue: Catalogue, job: Job, found: Status, changed_files: frozenset[str] | None) -> bool:
