@@ -192,9 +192,8 @@ def test_only_the_developers_image_holds_tools(published: dict[str, Facts]) -> N
     """Compiler, linker, debugger, make and headers are in the developer's image alone."""
     for facts in of_all(published).values():
         found = {form: facts[f"tools{form}"] for form in FORMS}
-        missing = [
-            tool for tool in TOOLS if not any(map(PurePath(tool).match, found["-developer"].stdout.splitlines()))
-        ]
+        there = [PurePath(line) for line in found["-developer"].stdout.splitlines()]
+        missing = [tool for tool in TOOLS if not any(path.match(tool) for path in there)]
         assert not missing, said(found["-developer"])
         for form in ("", "-runtime"):
             assert (found[form].rc, found[form].stdout) == (0, ""), said(found[form])
