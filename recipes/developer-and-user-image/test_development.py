@@ -116,7 +116,9 @@ def of_each(
     """Run commands for each program where its images are published, as an ordinary user who does not build them."""
     found = {}
     for name in names(site):
-        inside = {key: f'cd "{AREA}" || exit 1\n{begin}{command}' for key, command in commands.items()}
+        # Without its definition nobody can say what a published image ought to be.
+        there = f'cd "/etc/container-images/$NAME" && cd "{AREA}" || exit 1\n'
+        inside = {key: there + begin + command for key, command in commands.items()}
         environment = {"NAME": name, **environments.get(name, {})}
         found[name] = batch(host, inside, user=site.users.other, environment=environment, timeout=300)
     return found
