@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from tests.playbooks.container_image import SIGNER, imported
+from tests.playbooks.container_image import FOLDER, NAMES, SIGNER
 from tests.playbooks.image_file import APPTAINER, PROGRAM, Area
-from tests.playbooks.modules import load
+from tests.playbooks.modules import load, program_of
 
 
 @pytest.fixture(scope="module")
 def tool() -> Iterator[Any]:
     """Yield the modules of `container-image` as attributes of one object; they are gone afterwards."""
-    with imported() as modules:
+    with program_of(FOLDER, NAMES) as modules:
         yield modules
 
 

@@ -2,16 +2,12 @@
 
 import gzip
 import hashlib
-import importlib
 import io
 import json
 import shutil
-import sys
 import tarfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,24 +21,6 @@ SIGNER = "Images of <build1.site.example>"
 needs_gpg = pytest.mark.skipif(
     not all(map(shutil.which, ("gpg", "gpg-agent", "gpgv"))), reason="Debian's 'gpg', 'gpg-agent' or 'gpgv' is missing."
 )
-
-
-@contextmanager
-def imported() -> Iterator[Any]:
-    """Yield the modules under the plain names by which they import each other, and forget these names again."""
-    before = {name: sys.modules.pop(name) for name in NAMES if name in sys.modules}
-    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    sys.path.insert(0, str(FOLDER))
-    try:
-        modules = {name: importlib.import_module(name) for name in NAMES}
-        assert all(Path(str(module.__file__)).parent == FOLDER for module in modules.values())
-        yield SimpleNamespace(**modules)
-    finally:
-        sys.path.remove(str(FOLDER))
-        sys.dont_write_bytecode = written
-        for name in NAMES:
-            sys.modules.pop(name, None)
-        sys.modules.update(before)
 
 
 def entry(name: str, type: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:

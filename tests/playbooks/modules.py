@@ -1,11 +1,15 @@
-"""Loads the roles' Ansible modules the way Ansible does: their shared code below `ansible.module_utils`."""
+"""Loads what the roles bring: their Ansible modules as Ansible does, and the programs that they install."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 ROLES = Path(__file__).parents[2] / "playbooks" / "roles"
 
@@ -27,3 +31,21 @@ def load_module(role: str, name: str) -> ModuleType:
         for file in sorted(folder.glob("*.py")):
             load(file, f"ansible.module_utils.{file.stem}")
     return load(ROLES / role / "library" / f"{name}.py", f"lading_modules.{name}")
+
+
+@contextmanager
+def program_of(folder: Path, names: Sequence[str]) -> Iterator[Any]:
+    """Yield a program's modules under the plain names by which they import each other, and forget these names again."""
+    before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    sys.path.insert(0, str(folder))
+    try:
+        modules = {name: importlib.import_module(name) for name in names}
+        assert all(Path(str(module.__file__)).parent == folder for module in modules.values())
+        yield SimpleNamespace(**modules)
+    finally:
+        sys.path.remove(str(folder))
+        sys.dont_write_bytecode = written
+        for name in names:
+            sys.modules.pop(name, None)
+        sys.modules.update(before)

@@ -1,6 +1,5 @@
 """The life cycle of published images: settings, versions, what is outdated, and how one follows another."""
 
-import importlib
 import json
 import os
 import re
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.playbooks import container_image
-from tests.playbooks.modules import ROLES
+from tests.playbooks.modules import ROLES, program_of
 
 FOLDER = ROLES / "image_renewal" / "files" / "container-image-renew"
 NAMES = ("settings", "versions", "renew")
@@ -22,18 +21,10 @@ NAMES = ("settings", "versions", "renew")
 
 @pytest.fixture(scope="module")
 def program() -> Iterator[Any]:
-    with container_image.imported() as builder:
-        before = {name: sys.modules.pop(name) for name in NAMES if name in sys.modules}
-        written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-        sys.path.insert(0, str(FOLDER))
-        modules = {name: importlib.import_module(name) for name in NAMES}
-        assert all(Path(str(module.__file__)).parent == FOLDER for module in modules.values())
-        yield SimpleNamespace(**modules, words=builder.words)
-        sys.path.remove(str(FOLDER))
-        sys.dont_write_bytecode = written
-        for name in NAMES:
-            sys.modules.pop(name, None)
-        sys.modules.update(before)
+    builders = program_of(container_image.FOLDER, container_image.NAMES)
+    with builders as builder, program_of(FOLDER, NAMES) as modules:
+        modules.words = builder.words
+        yield modules
 
 
 @pytest.fixture

@@ -1,13 +1,9 @@
 """What the tests of `image-area` work with: its modules, and signed images as a builder publishes them."""
 
-import importlib
 import json
 import os
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,24 +22,6 @@ FILES = {
     "usr/lib/a b\\c": "a name that has to be written otherwise",
     "etc/empty": "",
 }
-
-
-@contextmanager
-def imported() -> Iterator[Any]:
-    """Yield the modules under the plain names by which they import each other, and forget these names again."""
-    before = {name: sys.modules.pop(name) for name in NAMES if name in sys.modules}
-    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    sys.path.insert(0, str(FOLDER))
-    try:
-        modules = {name: importlib.import_module(name) for name in NAMES}
-        assert all(Path(str(module.__file__)).parent == FOLDER for module in modules.values())
-        yield SimpleNamespace(**modules)
-    finally:
-        sys.path.remove(str(FOLDER))
-        sys.dont_write_bytecode = written
-        for name in NAMES:
-            sys.modules.pop(name, None)
-        sys.modules.update(before)
 
 
 class Builder:

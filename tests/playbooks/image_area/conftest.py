@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from tests.playbooks.conftest import Keys
-from tests.playbooks.image_area.area import Builder, imported
+from tests.playbooks.image_area.area import FOLDER, NAMES, Builder
+from tests.playbooks.modules import program_of
 
 
 @pytest.fixture(scope="module")
 def program() -> Iterator[Any]:
-    with imported() as modules:
+    with program_of(FOLDER, NAMES) as modules:
         yield modules
 
 
