@@ -34,6 +34,12 @@ PACKAGES = (
     "python3", "python3-apt", "systemd", "systemd-sysv", "udev", "zstd",
 )  # fmt: skip
 USERS = ("alice", "bob", "pilot01")
+# What apt and mmdebstrap put into the tree for themselves goes before a recipe's set-up lines may move it: the second
+# names a folder of this machine.
+TREE_ALONE = """\
+set -e
+cd "$1"
+rm -rf var/lib/apt/lists var/cache/apt tmp/mmdebstrap.* etc/apt/apt.conf.d/00mmdebstrap"""
 PACKING = Path(__file__).with_name("stand_in_files") / "squashfs.sh"
 
 DiskForm = Literal["ext4", "squashfs"]
@@ -186,7 +192,7 @@ def _build_test_image(
     made = workspace.tmp / final.name
     made.mkdir()
     hooks = [
-        'cd "$1" && rm -rf var/lib/apt/lists var/cache/apt\n' + "\n".join(definition.setup),
+        "\n".join([TREE_ALONE, *definition.setup]),
         (FILES / "disk.sh" if form == "ext4" else PACKING).read_text(),
     ]
     sources = _sources(definition.suite, mirror)
@@ -198,11 +204,13 @@ def _build_test_image(
 
 def _sources(suite: str | None, mirror: Mirror) -> tuple[str, list[str]]:
     assert suite is not None
-    sources = [f"deb {mirror.main} {suite} main"]
-    if suite not in ("sid", "unstable"):
-        sources.append(f"deb {mirror.main} {suite}-updates main")
-        if mirror.security:
-            sources.append(f"deb {mirror.security} {suite}-security main")
+    if suite in ("sid", "unstable"):
+        # A mirror that stands still has lists of unstable that are past their date within a week; a test image may
+        # hold what was in unstable then.
+        return suite, [f"deb [check-valid-until=no] {mirror.main} {suite} main"]
+    sources = [f"deb {mirror.main} {part} main" for part in (suite, f"{suite}-updates")]
+    if mirror.security:
+        sources.append(f"deb {mirror.security} {suite}-security main")
     return suite, sources
 
 
@@ -220,6 +228,9 @@ def _mmdebstrap(
 
     The namespace's root is another user out here, who can't even enter a private folder: so no path is handed to it,
     only `OUT_<NAME>=/dev/fd/N`.
+
+    mmdebstrap's own cleanup is skipped. It comes when the hooks have written what they write, and its `apt-get clean`
+    would clean this machine's cache if they had moved the settings that it has in the tree's `tmp`.
     """
     stage = "extract" if variant == "extract" else "customize"  # the extract variant runs no later hooks
     with ExitStack() as stack:
@@ -233,7 +244,7 @@ def _mmdebstrap(
             stack.callback(os.close, descriptor)
             descriptors.append(descriptor)
             environment = {**environment, f"OUT_{name.partition('.')[0].upper()}": f"/dev/fd/{descriptor}"}
-        argv = ["mmdebstrap", "--mode=unshare", f"--variant={variant}", "--skip=cleanup/apt/lists",
+        argv = ["mmdebstrap", "--mode=unshare", f"--variant={variant}", "--skip=cleanup",
                 f"--include={','.join(packages)}", '--aptopt=Acquire::Languages "none"',
                 '--aptopt=APT::Install-Recommends "false"',
                 *(f"--{stage}-hook={hook}" for hook in hooks), sources[0], "/dev/null", *sources[1]]  # fmt: skip
