@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -96,9 +97,27 @@ def test_the_processors_of_all_hosts_of_a_track_are_counted(
 ) -> None:
     workshop.path(hosts={**HOSTS, "worker2": {"groups": ["workers"], "cpus": 2}})
     loaded = load_recipe(workshop.catalogue, "demo")
+    monkeypatch.setattr(prover, "_memory_left", lambda: 0)
     for processors, workers in ((2, 1), (4, 1), (8, 2)):
         monkeypatch.setattr(os, "cpu_count", lambda found=processors: found)
         assert prover._workers(loaded) == workers
+
+
+def test_two_tracks_of_several_hosts_share_the_processors_if_there_is_memory(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workshop.path(hosts=HOSTS)
+    loaded = load_recipe(workshop.catalogue, "demo")
+    needed = 2 * sum(host.memory_mib + prover.BESIDE for host in loaded.recipe.hosts.values())
+    for processors, memory, workers in ((1, needed, 1), (2, needed - 1, 1), (2, needed, 2), (8, needed, 4)):
+        monkeypatch.setattr(os, "cpu_count", lambda found=processors: found)
+        monkeypatch.setattr(prover, "_memory_left", lambda found=memory: found)
+        assert prover._workers(loaded) == workers
+
+
+def test_what_memory_is_left_is_what_the_kernel_says() -> None:
+    kernel = Path("/proc/meminfo").read_text().split("MemTotal:")[1].split()[0]
+    assert 0 < prover._memory_left() <= int(kernel) // 1024
 
 
 # The server's file and the worker's are of one name, so that a mistaken host would show.
