@@ -306,3 +306,7 @@ def test_mounts_that_somebodys_look_has_made_are_left_out_and_the_last_on_a_plac
 def test_a_program_that_fails_ends_the_collector_since_half_a_state_would_mislead() -> None:
     with pytest.raises(SystemExit, match=r"'ls /nowhere' ended with 2: .*No such file"):
         asking.ask("ls", "/nowhere")
+
+
+def test_systemd_is_waited_for_as_long_as_any_program() -> None:
+    assert asking.ask("sh", "-c", 'echo "$SYSTEMD_BUS_TIMEOUT"') == f"{asking.PROGRAM_SECONDS}s\n"

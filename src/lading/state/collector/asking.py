@@ -28,7 +28,12 @@ def read(path: str) -> str:
 
 def ask(*words: str) -> str:
     """Return what a program printed; its failure ends the collector, since half a state would mislead."""
-    environment = {"PATH": os.environ.get("PATH", "") + ":/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+    environment = {
+        "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/usr/bin:/sbin:/bin",
+        "LC_ALL": "C.UTF-8",
+        # systemctl waits for 25 s by itself, which has been too short for a guest among five busy ones.
+        "SYSTEMD_BUS_TIMEOUT": f"{PROGRAM_SECONDS}s",
+    }
     done = subprocess.run(
         words, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=PROGRAM_SECONDS, check=False
     )
