@@ -1,5 +1,6 @@
 """The CVMFS stand-in: how it is described, and in a guest each trap of the real client, as it was seen with that."""
 
+import secrets
 import subprocess
 import time
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ from lading.process import Completed
 from lading.state.collect import SCRIPT
 from lading.state.compare import compare
 from lading.state.model import State
+
+from .conftest import forget_layer
 
 TINY = Definition(
     "trixie", ("base-files", "coreutils", "dash", "libc-bin"), setup=("rm -rf usr/share", "mkdir -p srv/data")
@@ -96,11 +99,25 @@ def test_no_file_of_it_counts_as_part_of_a_state() -> None:
 
 
 @pytest.fixture(scope="module")
-def host(lab: Lab, image: GuestImage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
+def seen() -> list[str]:
+    """What whatever came after the stand-in, in the layer itself, found in its one repository."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def host(lab: Lab, image: GuestImage, tmp_path_factory: pytest.TempPathFactory, seen: list[str]) -> Iterator[Guest]:
     """A guest with the stand-in, and a tree in its one repository."""
-    layer = Layer("the CVMFS stand-in", STAND_IN.key, STAND_IN.set_up, drives=STAND_IN.drives)
-    with lab.guest("worker1", image, tmp_path_factory.mktemp("host"), layer=layer) as guest:
-        yield guest
+
+    def apply(guest: Guest) -> None:
+        STAND_IN.set_up(guest)
+        seen.append(guest.ask(f"ls -d {REPOSITORY}/srv/data", 60, check=False).output.strip())
+
+    layer = Layer("the CVMFS stand-in", secrets.token_hex(8), apply, drives=STAND_IN.drives)
+    try:
+        with lab.guest("worker1", image, tmp_path_factory.mktemp("host"), layer=layer) as guest:
+            yield guest
+    finally:
+        forget_layer(lab.workspace.cache, layer)
 
 
 def said(host: Guest, line: str, user: str = "") -> Completed:
@@ -114,6 +131,12 @@ def idle(host: Guest) -> Guest:
     done = said(host, GONE)
     assert done.rc == 0, done.stdout + done.stderr
     return host
+
+
+@pytest.mark.vm
+def test_a_playbook_in_a_layer_finds_what_the_repositories_hold(host: Guest, seen: list[str]) -> None:
+    assert seen == [f"{REPOSITORY}/srv/data"]
+    assert said(host, f"ls -d {REPOSITORY}/srv/data").rc == 0
 
 
 @pytest.mark.vm

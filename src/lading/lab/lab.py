@@ -64,8 +64,13 @@ class Lab:
             for key, of in (layer.drives if layer else {}).items()
         }
         spec = machine.describe(image, self.accelerator(image).accelerator, memory=memory, cpus=cpus)
-        found = self.layered(name, spec, image, folder, layer) if layer else self.snapshot(spec, image, folder)
-        with Guest(name, spec, image, self.workspace, folder, images or {}, place, drives) as guest:
+        images = images or {}
+        if layer:
+            below = {key: path for key, path in images.items() if key in layer.images}
+            found = self.layered(name, spec, image, folder, layer, images=below, drives=drives)
+        else:
+            found = self.snapshot(spec, image, folder)
+        with Guest(name, spec, image, self.workspace, folder, images, place, drives) as guest:
             guest.restore(found.memory, found.disk)
             guest.wait_for_ssh(guest.deadline(6))
             yield guest
@@ -86,10 +91,21 @@ class Lab:
                 guest.boot()
                 return snapshot.take(guest, self.workspace)
 
-    def layered(self, name: str, spec: Machine, image: GuestImage, folder: Path, layer: Layer) -> Snapshot:
+    def layered(
+        self,
+        name: str,
+        spec: Machine,
+        image: GuestImage,
+        folder: Path,
+        layer: Layer,
+        *,
+        images: Mapping[str, Path] | None = None,
+        drives: Mapping[str, Path] | None = None,
+    ) -> Snapshot:
         """Return the snapshot of the machine with the layer; if there is none, apply the layer once and take it.
 
-        It is applied to a guest of that name, with neither test images, nor drives, nor a private segment.
+        It is applied to a guest of that name, without a private segment. The disks of `images` and `drives` are there
+        while it is applied, since a playbook may try what lies on them, and are gone before the snapshot is taken.
 
         Raises:
             LadingError: the layer could not be applied; the layer says why.
@@ -103,11 +119,14 @@ class Lab:
             ground = self.snapshot(spec, image, folder)
             with (
                 self.workspace.narrator.step(f"Applying {layer.name} once, for a snapshot"),
-                Guest(name, spec, image, self.workspace, folder / "layer") as guest,
+                Guest(
+                    name, spec, image, self.workspace, folder / "layer", images=images or {}, drives=drives or {}
+                ) as guest,
             ):
                 guest.restore(ground.memory, ground.disk)
                 guest.wait_for_ssh(guest.deadline(6))
                 layer.apply(guest)
+                guest.images = guest.drives = {}  # from the next boot on, which comes before the snapshot
                 return snapshot.take(guest, self.workspace, layer)
 
     def require_mirror(self, since: int = 0) -> None:

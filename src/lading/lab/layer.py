@@ -34,8 +34,8 @@ class Layer:
     """What makes the guests of one host start otherwise than freshly booted.
 
     `apply` does it to a running guest, and may raise. `key` stands for all that decides what comes of it, but for the
-    machine; `name` is what people are told. `images` are test images that what was applied counts on, and `drives` are
-    disks that it serves; a layer is made without them, and its guests get them.
+    machine; `name` is what people are told. `images` are test images that what is applied counts on, and `drives` are
+    disks that it serves. Both are there while it is applied and in each guest that has the layer; no layer holds them.
     """
 
     name: str

@@ -53,7 +53,7 @@ class CvmfsStandIn:
         return said + _text("cvmfs_setup.sh")
 
     def set_up(self, guest: Guest) -> None:
-        """Set a guest up, which gets the disks later, whenever it starts.
+        """Set a guest up; its disks may come later, whenever it starts.
 
         Raises:
             LabError: it could not be done.
