@@ -14,6 +14,7 @@ from lading.evidence.model import Producer, RouteRun, StageRun
 from lading.project import Catalogue
 from lading.site.markers import MarkerError
 from lading.site.matrix import add_starts
+from lading.site.strip import _in_one_line
 
 GOLDEN = Path(__file__).parent / "golden"
 MARKER = "/// proof | kettle"
@@ -202,3 +203,16 @@ def test_a_marker_in_a_code_block_is_left_alone(render: Render) -> None:
 def test_the_front_page_lists_paths_with_their_states(prove: Proof, render: Render, golden: Golden) -> None:
     prove()
     golden(render("/// paths"), "paths")
+
+
+@pytest.mark.parametrize(
+    "subject, names, shown",
+    [
+        ("apptainer-unprivileged", ["apptainer", "libfuse3-4"], "apptainer 1 and 1 more package"),
+        ("slurm-apptainer", ["libb64-0d", "slurm-client", "slurmctld", "slurmd"], "slurmd 1 and 3 more packages"),
+        ("htcondor-user-container", ["adduser", "condor", "libboost"], "condor 1 and 2 more packages"),
+        ("a-path", ["adduser", "zlib1g"], "adduser 1 and 1 more package"),
+    ],
+)
+def test_the_package_that_a_path_is_about_stands_for_all(subject: str, names: list[str], shown: str) -> None:
+    assert _in_one_line(f"{subject}/debian13", dict.fromkeys(names, "1")) == shown

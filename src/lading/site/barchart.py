@@ -93,7 +93,8 @@ def _add_scale(chart: Element, scale: Scale, height: int, unit: str) -> None:
         place = scale.place(mark)
         add(chart, "line", css="chart-mark", x1=place, x2=place, y1="0", y2=str(height))
         anchor = "middle" if mark else "start"
-        add(chart, "text", f"{mark:,g} {unit}".rstrip(), "chart-number", x=place, y=str(height + 15), text_anchor=anchor)
+        text = f"{mark:,g} {unit}".rstrip()
+        add(chart, "text", text, "chart-number", x=place, y=str(height + 15), text_anchor=anchor)
 
 
 def _add_bar(chart: Element, scale: Scale, bar: Bar, top: int) -> None:

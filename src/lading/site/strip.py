@@ -67,9 +67,17 @@ def _in_short(run: Run) -> str:
 
 
 def _in_one_line(subject: str, packages: dict[str, str]) -> str:
-    """Return the packages that the path is about, those whose name its id holds, and how many came with them."""
+    """Return the packages that the path is about and how many came with them.
+
+    They are those whose name the path's id holds as a word. If there is none, it is the one of the shortest name that
+    begins with a word of the id (`slurmd`) or is in one (`condor` of `htcondor`), else the first.
+    """
     words = subject.partition("/")[0].split("-")
-    named = [name for name in packages if name in words] or list(packages)[:1]
+    named = [name for name in packages if name in words]
+    if not named:
+        long = [word for word in words if len(word) > 3]
+        akin = [name for name in packages if any(name.startswith(word) or name in word for word in long)]
+        named = [min(akin, key=len)] if akin else list(packages)[:1]
     shown = ", ".join(f"{name} {packages[name]}" for name in named)
     rest = len(packages) - len(named)
     return f"{shown} and {rest} more package{'s' if rest > 1 else ''}" if rest else shown
