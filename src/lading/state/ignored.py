@@ -70,6 +70,7 @@ IGNORED: Final = (
     Ignored("sysctl:vm.stat_refresh", "an order, not a setting"),
     Ignored("sysctl:vm.admin_reserve_kbytes", BOOT_MEMORY),
     Ignored("sysctl:vm.user_reserve_kbytes", BOOT_MEMORY),
+    Ignored("mount:/srv/images/*", "the laboratory's test images, on disks whose names change with a boot"),
     Ignored("mount:/run/credentials/*", "comes and goes with a unit"),
     Ignored("mount:/run/netns*", "comes and goes with network namespaces"),
     Ignored("mount:/run/user/*", SESSION),
