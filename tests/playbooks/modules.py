@@ -1,9 +1,10 @@
-"""Loads what the roles bring: their Ansible modules as Ansible does, and the programs that they install."""
+"""What tests of roles share: loading their modules and programs, and a folder that looks like an image."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import struct
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -49,3 +50,14 @@ def program_of(folder: Path, names: Sequence[str]) -> Iterator[Any]:
         for name in names:
             sys.modules.pop(name, None)
         sys.modules.update(before)
+
+
+def tree(folder: Path, machine: int | None = None) -> Path:
+    """Make a folder that looks like an image, for this machine or for another."""
+    own = Path(sys.executable).read_bytes()[:20]
+    head = own if machine is None else own[:18] + struct.pack("=H", machine)
+    (folder / "usr/bin").mkdir(parents=True)
+    (folder / "usr/bin/dash").write_bytes(head)
+    (folder / "usr/bin/sh").symlink_to("/usr/bin/dash")
+    (folder / "bin").symlink_to("usr/bin")
+    return folder

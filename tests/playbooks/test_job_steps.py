@@ -5,7 +5,6 @@ import os
 import re
 import shlex
 import signal
-import struct
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.playbooks.modules import ROLES, load
+from tests.playbooks.modules import ROLES, load, tree
 
 PROGRAM = ROLES / "job_steps/files/job-steps.py"
 LIMIT = 30
@@ -81,17 +80,6 @@ class Place:
             assert time.monotonic() < end, f"'{file}' does not come."
             time.sleep(0.02)
         return file.read_text().strip()
-
-
-def tree(folder: Path, machine: int | None = None) -> Path:
-    """Make a folder that looks like an image, for this machine or for another."""
-    own = Path(sys.executable).read_bytes()[:20]
-    head = own if machine is None else own[:18] + struct.pack("=H", machine)
-    (folder / "usr/bin").mkdir(parents=True)
-    (folder / "usr/bin/dash").write_bytes(head)
-    (folder / "usr/bin/sh").symlink_to("/usr/bin/dash")
-    (folder / "bin").symlink_to("usr/bin")
-    return folder
 
 
 def runs(pid: int) -> bool:

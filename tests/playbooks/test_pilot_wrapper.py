@@ -7,9 +7,7 @@ import re
 import shlex
 import shutil
 import signal
-import struct
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +19,7 @@ from ansible.template import Templar, trust_as_template  # type: ignore[import-u
 
 from lading.project import find_catalogue
 from lading.recipe.load import load_recipe
-from tests.playbooks.modules import ROLES
+from tests.playbooks.modules import ROLES, tree
 from tests.playbooks.test_image_checks import checks
 
 PROGRAM = ROLES / "pilot_wrapper/files/pilot-in-container.sh"
@@ -78,7 +76,8 @@ class Node:
         self.settings.write_text(f"# of the site\n\napptainer = {self.apptainer}\n  image={self.image}\n")
 
     def start(self, *words: str, shell: Sequence[str] = ("sh",), **more: str) -> subprocess.Popen[str]:
-        command = [*shell, str(self.program), "--settings", str(self.settings), *words]
+        # A shell cannot trap what was ignored when it started, as under nohup(1); so none is, whoever runs the tests.
+        command = ["env", "--default-signal", *shell, str(self.program), "--settings", str(self.settings), *words]
         environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "TMPDIR": f"{self.folder}/tmp", **more}
         return subprocess.Popen(
             command,
@@ -110,17 +109,6 @@ class Node:
             assert time.monotonic() < end, f"'{file}' does not come."
             time.sleep(0.02)
         return file.read_text().strip()
-
-
-def tree(folder: Path, machine: int | None = None) -> Path:
-    """Make a folder that looks like an image, for this machine or for another."""
-    own = Path(sys.executable).read_bytes()[:20]
-    head = own if machine is None else own[:18] + struct.pack("=H", machine)
-    (folder / "usr/bin").mkdir(parents=True)
-    (folder / "usr/bin/dash").write_bytes(head)
-    (folder / "usr/bin/sh").symlink_to("/usr/bin/dash")
-    (folder / "bin").symlink_to("usr/bin")
-    return folder
 
 
 @pytest.fixture
