@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 
 from tests.playbooks.modules import ROLES, load, tree
+from tests.processes import assert_ends, runs
 
 PROGRAM = ROLES / "job_steps/files/job-steps.py"
 LIMIT = 30
@@ -80,20 +81,6 @@ class Place:
             assert time.monotonic() < end, f"'{file}' does not come."
             time.sleep(0.02)
         return file.read_text().strip()
-
-
-def runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "XZ"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def assert_ends(pid: int) -> None:
-    end = time.monotonic() + LIMIT
-    while runs(pid):
-        assert time.monotonic() < end, "It goes on."
-        time.sleep(0.02)
 
 
 @pytest.fixture

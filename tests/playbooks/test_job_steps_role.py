@@ -1,7 +1,6 @@
 """The role `job_steps`: what it asks and refuses, and that the faults of the recipe bite."""
 
 import getpass
-import inspect
 import shlex
 import subprocess
 from pathlib import Path
@@ -15,7 +14,6 @@ from ansible.template import Templar, trust_as_template  # type: ignore[import-u
 from lading.project import find_catalogue
 from lading.recipe.load import load_recipe
 from tests.playbooks.modules import ROLES
-from tests.playbooks.test_image_checks import checks
 from tests.playbooks.test_job_steps import LIMIT, PROGRAM
 
 RECIPE = load_recipe(find_catalogue(start=Path(__file__)), "job-step-containers").recipe
@@ -71,30 +69,6 @@ def test_faults_of_the_recipe_change_the_program_in_every_part(tmp_path: Path) -
             assert copy.read_text() != text, f"'{expression}' changes nothing."
             text = copy.read_text()
     compile(text, str(copy), "exec")
-
-
-def test_every_check_is_turned_red_by_a_fault() -> None:
-    names = {
-        f"test_steps.py::{name}"
-        for name, _ in inspect.getmembers(checks("job-step-containers", "test_steps"), inspect.isfunction)
-        if name.startswith("test_")
-    }
-    assert {check for fault in RECIPE.sabotage for check in fault.red} == names
-
-
-def test_a_node_is_undrained_only_after_a_job_has_run() -> None:
-    (play,) = yaml.safe_load((ROLES.parent / "job_step_containers.yml").read_text())
-    assert [each["role"] for each in play["roles"]] == ["job_steps"]
-    assert [task["name"] for task in play["post_tasks"]] == ["Undrain the node"]
-    assert play["any_errors_fatal"] is True
-
-
-def test_variables_are_held_against_their_specification_before_a_node_is_drained() -> None:
-    """With 'preflight.yml' Ansible finds no specification of that name, and asks for nothing."""
-    (play,) = yaml.safe_load((ROLES.parent / "job_step_containers.yml").read_text())
-    specified = yaml.safe_load((ROLES / "job_steps/meta/argument_specs.yml").read_text())["argument_specs"]
-    assert play["pre_tasks"][0]["ansible.builtin.import_role"]["tasks_from"] == "preflight"
-    assert specified["preflight"]["options"] == specified["main"]["options"]
 
 
 def test_the_role_ends_with_a_job() -> None:

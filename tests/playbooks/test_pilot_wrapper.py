@@ -1,7 +1,6 @@
 """The command `pilot-in-container` with a stand-in for Apptainer, what its role asks, and that its faults bite."""
 
 import getpass
-import inspect
 import os
 import re
 import shlex
@@ -9,7 +8,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,6 @@ from ansible.template import Templar, trust_as_template  # type: ignore[import-u
 from lading.project import find_catalogue
 from lading.recipe.load import load_recipe
 from tests.playbooks.modules import ROLES, tree
-from tests.playbooks.test_image_checks import checks
 
 PROGRAM = ROLES / "pilot_wrapper/files/pilot-in-container.sh"
 RECIPE = load_recipe(find_catalogue(start=Path(__file__)), "pilot-in-container").recipe
@@ -75,11 +74,13 @@ class Node:
         self.settings = folder / "settings"
         self.settings.write_text(f"# of the site\n\napptainer = {self.apptainer}\n  image={self.image}\n")
 
-    def start(self, *words: str, shell: Sequence[str] = ("sh",), **more: str) -> subprocess.Popen[str]:
+    @contextmanager
+    def started(self, *words: str, shell: Sequence[str] = ("sh",), **more: str) -> Iterator[subprocess.Popen[str]]:
+        """Start the command; whatever a test finds, nothing of it outlives the test or holds it up."""
         # A shell cannot trap what was ignored when it started, as under nohup(1); so none is, whoever runs the tests.
         command = ["env", "--default-signal", *shell, str(self.program), "--settings", str(self.settings), *words]
         environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "TMPDIR": f"{self.folder}/tmp", **more}
-        return subprocess.Popen(
+        with subprocess.Popen(
             command,
             env=environment,
             text=True,
@@ -87,11 +88,16 @@ class Node:
             stderr=subprocess.PIPE,
             cwd=self.job,
             start_new_session=True,
-        )
+        ) as process:
+            try:
+                yield process
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
 
     def ended(self, *words: str, shell: Sequence[str] = ("sh",), **more: str) -> tuple[int, str, str]:
         """Run the command; return exit code, output and log."""
-        with self.start(*words, shell=shell, **more) as process:
+        with self.started(*words, shell=shell, **more) as process:
             out, err = process.communicate(timeout=LIMIT)
         assert list((self.folder / "tmp").iterdir()) == []
         return process.returncode, out, err
@@ -186,7 +192,7 @@ def test_credentials_are_found_as_their_users_do_and_are_files(
 def test_a_renewed_credential_reaches_a_pilot_that_runs(node: Node) -> None:
     (node.folder / "token").write_text("first\n")
     wait = 'cat "$BEARER_TOKEN_FILE" >seen; until grep -q second "$BEARER_TOKEN_FILE"; do sleep 0.1; done'
-    with node.start("sh", "-c", wait, BEARER_TOKEN_FILE=f"{node.folder}/token") as process:
+    with node.started("sh", "-c", wait, BEARER_TOKEN_FILE=f"{node.folder}/token") as process:
         assert node.wait_for("seen") == "first"
         (node.folder / "new").write_text("second\n")
         (node.folder / "new").replace(node.folder / "token")
@@ -197,7 +203,7 @@ def test_a_renewed_credential_reaches_a_pilot_that_runs(node: Node) -> None:
 @pytest.mark.parametrize("sent, heard", [("TERM", "TERM"), ("USR1", "USR1"), ("XCPU", "XCPU"), ("INT", "TERM")])
 def test_a_signal_is_the_pilots_to_hear(node: Node, shell: list[str], sent: str, heard: str) -> None:
     trap = f"trap 'echo heard; exit 3' {heard}; echo >ready; while :; do sleep 0.05; done"
-    with node.start("sh", "-c", trap, shell=shell) as process:
+    with node.started("sh", "-c", trap, shell=shell) as process:
         node.wait_for("ready")
         process.send_signal(getattr(signal, f"SIG{sent}"))
         out, err = process.communicate(timeout=LIMIT)
@@ -208,7 +214,7 @@ def test_a_signal_is_the_pilots_to_hear(node: Node, shell: list[str], sent: str,
 def test_a_signal_to_the_whole_job_leaves_the_pilots_exit_code_and_nothing_else(node: Node, shell: list[str]) -> None:
     """Batch systems send it to each process; a pilot may end before the wrapper has written that down."""
     trap = "trap 'exit 3' TERM; echo >ready; while :; do sleep 0.05; done"
-    with node.start("sh", "-c", trap, shell=shell) as process:
+    with node.started("sh", "-c", trap, shell=shell) as process:
         node.wait_for("ready")
         os.killpg(process.pid, signal.SIGTERM)
         _, err = process.communicate(timeout=LIMIT)
@@ -222,7 +228,7 @@ def test_a_signal_to_the_whole_job_leaves_the_pilots_exit_code_and_nothing_else(
 def test_a_signal_before_the_pilot_is_told_as_the_reason(node: Node) -> None:
     slow = node.apptainer.read_text().replace("shift\ncd", "shift\necho >ready; sleep 20\ncd")
     node.apptainer.write_text(slow)
-    with node.start("--payload-image", "none", "true") as process:
+    with node.started("--payload-image", "none", "true") as process:
         node.wait_for("ready")
         os.killpg(process.pid, signal.SIGTERM)
         _, err = process.communicate(timeout=LIMIT)
@@ -246,7 +252,7 @@ def test_options_that_bash_takes_from_its_caller_change_nothing(node: Node, opti
 
 @pytest.mark.parametrize("deaf", ["", "trap '' TERM; "])
 def test_the_pilot_ends_although_the_wrapper_is_killed(node: Node, deaf: str) -> None:
-    with node.start("sh", "-c", f"{deaf}echo $$ >pid; while :; do sleep 0.05; done") as process:
+    with node.started("sh", "-c", f"{deaf}echo $$ >pid; while :; do sleep 0.05; done") as process:
         pid = int(node.wait_for("pid"))
         process.kill()
         process.communicate(timeout=LIMIT)  # which also waits for the pilot, who has its output open
@@ -259,12 +265,12 @@ def test_the_pilot_ends_although_the_wrapper_is_killed(node: Node, deaf: str) ->
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
 def test_a_caller_that_ignores_its_childrens_end_changes_nothing(node: Node, shell: list[str]) -> None:
     """Some daemons do, and it is inherited."""
-    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    try:
-        process = node.start("sh", "-c", "exit 3", shell=shell)
-    finally:
-        signal.signal(signal.SIGCHLD, before)
-    with process:
+    with ExitStack() as stack:
+        before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        try:
+            process = stack.enter_context(node.started("sh", "-c", "exit 3", shell=shell))
+        finally:
+            signal.signal(signal.SIGCHLD, before)
         assert process.communicate(timeout=LIMIT)[0] == ""
     assert process.returncode == 3
 
@@ -448,30 +454,6 @@ def test_faults_of_the_recipe_change_the_program_in_every_part(tmp_path: Path) -
             assert copy.read_text() != text, f"'{expression}' changes nothing."
             text = copy.read_text()
     subprocess.run(["sh", "-n", str(copy)], check=True)
-
-
-def test_every_check_is_turned_red_by_a_fault() -> None:
-    names = {
-        f"test_wrapper.py::{name}"
-        for name, _ in inspect.getmembers(checks("pilot-in-container", "test_wrapper"), inspect.isfunction)
-        if name.startswith("test_")
-    }
-    assert {check for fault in RECIPE.sabotage for check in fault.red} == names
-
-
-def test_a_node_is_undrained_only_after_a_container_has_run_in_one() -> None:
-    (play,) = yaml.safe_load((ROLES.parent / "pilot_in_container.yml").read_text())
-    assert [each["role"] for each in play["roles"]] == ["pilot_wrapper"]
-    assert [task["name"] for task in play["post_tasks"]] == ["Undrain the node"]
-    assert play["any_errors_fatal"] is True
-
-
-def test_variables_are_held_against_their_specification_before_a_node_is_drained() -> None:
-    """With 'preflight.yml' Ansible finds no specification of that name, and asks for nothing."""
-    (play,) = yaml.safe_load((ROLES.parent / "pilot_in_container.yml").read_text())
-    specified = yaml.safe_load((ROLES / "pilot_wrapper/meta/argument_specs.yml").read_text())["argument_specs"]
-    assert play["pre_tasks"][0]["ansible.builtin.import_role"]["tasks_from"] == "preflight"
-    assert specified["preflight"]["options"] == specified["main"]["options"]
 
 
 def test_the_role_ends_with_a_container_in_a_container() -> None:

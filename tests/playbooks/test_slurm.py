@@ -1,6 +1,5 @@
 """The roles for Slurm: what they read in a site's settings, what they add, and what the recipe and the pages hold."""
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import yaml
 from lading.project import find_catalogue
 from lading.recipe.load import load_recipe
 from tests.playbooks.modules import ROLES, load_module
-from tests.playbooks.test_image_checks import checks
 
 survey = load_module("slurm_settings", "slurm_survey")
 include = load_module("slurm_settings", "slurm_include")
@@ -119,13 +117,6 @@ def test_the_check_has_run_on_a_node_before_slurm_hears_of_it() -> None:
     node = [task["ansible.builtin.include_role"]["name"] for task in plays[2]["tasks"]]
     assert node[:4] == ["slurm_container_check", "slurm_containers", "slurm_cluster", "slurm_settings"]
     assert [play["hosts"] for play in plays][-1] == "slurm_heads"
-
-
-def test_every_check_is_turned_red_by_a_fault() -> None:
-    red = {check for fault in RECIPE.sabotage for check in fault.red}
-    for file in ("test_head", "test_worker"):
-        names = {name for name, _ in inspect.getmembers(checks("slurm-apptainer", file), inspect.isfunction)}
-        assert {f"{file}.py::{name}" for name in names if name.startswith("test_")} <= red
 
 
 def test_the_start_of_a_site_sets_nothing_that_the_roles_refuse(tmp_path: Path) -> None:

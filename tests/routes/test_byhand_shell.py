@@ -11,19 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lading.routes.shell import Ran, Shell, ShellEnded, ShellHangs, ShellLost, shell_line
+from tests.processes import assert_ends
 
 
 def opened(log: Path = Path("/dev/null")) -> Shell:
     """Return a shell on this machine, started by the line that starts one in a guest."""
     return Shell(["bash", "-c", shell_line("0123", user=None)], log, mark="0123")
-
-
-def runs(pid: int) -> bool:
-    """Tell whether a process runs; one that has ended and that nobody has asked about yet does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 @pytest.fixture
@@ -111,10 +104,7 @@ def test_a_command_that_hangs_is_given_up_and_stopped(tmp_path: Path) -> None:
     shell.kill()
     assert time.monotonic() - started < 30
     assert hangs.value.output == b"before\n"
-    until = time.monotonic() + 10
-    while runs(int((tmp_path / "pid").read_text())):
-        assert time.monotonic() < until, "what hung still runs"
-        time.sleep(0.05)  # another process ends, which is not our child
+    assert_ends(int((tmp_path / "pid").read_text()))
 
 
 def test_a_command_that_prints_without_end_is_given_up_at_once(shell: Shell) -> None:
