@@ -1,6 +1,7 @@
 """What holds for the recipe and the playbook of every path."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,16 +49,22 @@ def checks_of(path: str) -> set[str]:
 
 def preflights_of(playbook: Path) -> Iterator[dict[str, str]]:
     """Yield which role's look at a host a playbook includes, and how."""
-    for play in plays_of(playbook):
-        for task in [*play.get("pre_tasks", []), *play.get("tasks", [])]:
-            for asked in (task[word] for word in ROLE_WORDS if word in task):
-                if asked.get("tasks_from", "").startswith("preflight"):
-                    yield asked
+    for task in tasks_of(playbook):
+        for asked in (task[word] for word in ROLE_WORDS if word in task):
+            if asked.get("tasks_from", "").startswith("preflight"):
+                yield asked
 
 
 def plays_of(playbook: Path) -> list[dict[str, Any]]:
     plays: list[dict[str, Any]] = yaml.safe_load(playbook.read_text())
     return plays
+
+
+def tasks_of(playbook: Path) -> Iterator[dict[str, Any]]:
+    """Yield the tasks of a playbook, as it writes them."""
+    for play in plays_of(playbook):
+        for part in ("pre_tasks", "tasks", "post_tasks"):
+            yield from play.get(part, [])
 
 
 def test_every_check_is_turned_red_by_a_fault() -> None:
@@ -93,3 +100,11 @@ def test_variables_are_held_against_their_specification_before_a_node_is_drained
                 continue
             asking.add(playbook.stem)
     assert asking == ASKED_AFTER_THE_DRAIN
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda path: path.stem)
+def test_no_task_asks_for_a_variable_that_it_sets_itself(playbook: Path) -> None:
+    """Else it asks for its own value: a role would be undone by each run, where it and the playbook share a name."""
+    for task in tasks_of(playbook):
+        conditions = str(task.get("when", ""))
+        assert not [name for name in task.get("vars", {}) if re.search(rf"\b{name}\b", conditions)], task["name"]
